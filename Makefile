@@ -1,0 +1,104 @@
+# One command per task. `make` alone lists them.
+# Every environment is made by `python -m venv` and pip; a stamp file remembers that it is complete.
+# The CPU and the GPU build of FAISS cannot live in one environment, so each accelerator has its own.
+
+PYTHON ?= python3
+ACCELERATOR ?= cpu
+VENV ?= $(if $(filter gpu,$(ACCELERATOR)),.venv-gpu,.venv)
+TEST_VENV ?= .venv-test
+PYTEST_ARGS ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+CODE := semiparametric training index_builder service cosup tests
+INSTALLED := $(VENV)/.cosup-installed-$(ACCELERATOR)
+TEST_INSTALLED := $(TEST_VENV)/.cosup-installed-test
+INSTALLED_TRAIN := $(VENV)/.cosup-installed-$(ACCELERATOR)-train
+BIN := $(VENV)/bin
+TEST_BIN := $(TEST_VENV)/bin
+NANO_BUILD := build/nano
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# make_venv FOLDER,EXTRAS: an environment that holds the project, editable, with these extras.
+define make_venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "make: Cosup needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | tail -n 1 || true)." >&2; \
+		echo "make: Name a newer one, for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "make: '$(PYTHON)' cannot create environments: its venv or ensurepip module is missing." >&2; \
+		echo "make: Install it (on Debian and Ubuntu: apt install python3-venv) or name another Python with PYTHON=..." >&2; exit 1; }
+	@test -x $(1)/bin/pip || $(PYTHON) -m venv $(1)
+	@echo "Installing Cosup with the extras [$(2)] into $(1) (the first time this downloads PyTorch and takes minutes)"
+	@$(1)/bin/python -m pip install --editable '.[$(2)]'
+	@touch $@
+endef
+
+.PHONY: help
+help: ## List the tasks
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo
+	@echo "  PYTHON=python3.12   the Python that makes the environments (3.11 or newer)"
+	@echo "  ACCELERATOR=gpu     installs the GPU build of FAISS (default: cpu)"
+	@echo "  PYTEST_ARGS='-k x'  goes to pytest in make test and make unit"
+
+$(INSTALLED): pyproject.toml
+	$(call make_venv,$(VENV),$(ACCELERATOR))
+
+$(INSTALLED_TRAIN): pyproject.toml
+	$(call make_venv,$(VENV),$(ACCELERATOR)$(,)train)
+
+$(TEST_INSTALLED): pyproject.toml
+	$(call make_venv,$(TEST_VENV),cpu$(,)train$(,)dev)
+
+# A comma that survives as part of an argument of $(call).
+, := ,
+
+.PHONY: demo
+demo: $(INSTALLED) ## Index the documentation of your Python and ask it three questions
+	@$(BIN)/cosup demo
+
+.PHONY: serve
+serve: $(INSTALLED) ## The same, and leave the service running on http://127.0.0.1:8000
+	@$(BIN)/cosup demo --serve
+
+.PHONY: test
+test: $(TEST_INSTALLED) ## Every check and every test, in an environment of their own
+	@$(MAKE) --no-print-directory --keep-going lint types imports unit
+
+.PHONY: lint
+lint: $(TEST_INSTALLED) ## Code style and formatting (make format mends most of it)
+	$(TEST_BIN)/ruff check $(CODE)
+	$(TEST_BIN)/ruff format --check $(CODE)
+
+.PHONY: types
+types: $(TEST_INSTALLED) ## Types, strictly
+	$(TEST_BIN)/mypy
+
+.PHONY: imports
+imports: $(TEST_INSTALLED) ## Who may import whom (.importlinter)
+	$(TEST_BIN)/lint-imports --no-cache
+
+.PHONY: unit
+unit: $(TEST_INSTALLED) ## The tests alone: make unit PYTEST_ARGS='-m "not slow" -x'
+	OMP_NUM_THREADS=1 $(TEST_BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: format
+format: $(TEST_INSTALLED) ## Format the code and mend what can be mended by itself
+	$(TEST_BIN)/ruff check --fix $(CODE)
+	$(TEST_BIN)/ruff format $(CODE)
+
+.PHONY: train-nano
+train-nano: $(INSTALLED_TRAIN) ## Make models/nano again from the documentation of this Python (hours on a CPU)
+	$(BIN)/cosup corpus python --out $(NANO_BUILD)/corpus.jsonl.gz
+	$(BIN)/cosup examples python --corpus $(NANO_BUILD)/corpus.jsonl.gz --out $(NANO_BUILD)/examples
+	$(BIN)/cosup train configs/nano.yaml
+
+.PHONY: clean
+clean: ## Remove environments, caches and what the commands above wrote
+	rm -rf $(VENV) $(TEST_VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
