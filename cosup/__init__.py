@@ -1,0 +1,1 @@
+"""The top of Cosup: the `cosup` command and what spans the workers."""

@@ -1,0 +1,5 @@
+"""`python -m cosup` is the `cosup` command."""
+
+from cosup.cli import main
+
+main()

@@ -1,0 +1,27 @@
+"""The `cosup` command: one Typer app per package under one roof."""
+
+import typer
+from index_builder.cli import index_app
+from service.cli import add_commands as add_service_commands
+from training.cli import add_commands as add_training_commands
+from training.examples.cli import examples_app
+
+from cosup.demo import add_commands as add_demo_commands
+from index_builder.corpus_cli import corpus_app
+
+app = typer.Typer(
+    help="Train, index, serve and ask a language model that retrieves with its own hidden state.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+add_service_commands(app)
+add_training_commands(app)
+add_demo_commands(app)
+app.add_typer(corpus_app, name="corpus", help="Make a corpus.")
+app.add_typer(examples_app, name="examples", help="Make question examples to train and evaluate with.")
+app.add_typer(index_app, name="index", help="Build and inspect an index.")
+
+
+def main() -> None:
+    """The console script."""
+    app()

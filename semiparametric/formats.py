@@ -1,0 +1,156 @@
+"""The corpus and example formats: JSON lines, validated, with errors that name file, line and field."""
+
+import gzip
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from semiparametric.errors import InputError
+
+Scalar = str | int | float | bool
+Record = TypeVar("Record", bound=BaseModel)
+
+_PASSAGE_FIELDS = frozenset({"id", "title", "text", "source", "metadata"})
+
+
+class Passage(BaseModel):
+    """One entry of a corpus.
+
+    A scalar under a key that the format does not know (`license`, `url`, ...) is kept as metadata, so nothing of a user's corpus is lost.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: str = Field(min_length=1, max_length=1024, description="Unique name of the passage within its corpus.")
+    title: str = Field(default="", description="Heading that the passage stands under; may be empty.")
+    text: str = Field(min_length=1, description="The passage itself, plain text.")
+    source: str | None = Field(default=None, description="Where the passage comes from: a file, a page, an address.")
+    metadata: dict[str, Scalar] = Field(default_factory=dict, description="Scalars to filter lookups by.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unknown_scalars_become_metadata(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or _PASSAGE_FIELDS.issuperset(data):
+            return data
+        extra = {key: value for key, value in data.items() if key not in _PASSAGE_FIELDS}
+        kept = {key: value for key, value in data.items() if key in _PASSAGE_FIELDS}
+        scalars = {key: value for key, value in extra.items() if isinstance(value, (str, int, float, bool))}
+        return kept | {"metadata": scalars | (data.get("metadata") or {})}
+
+
+class Segment(BaseModel):
+    """A stretch of a reference answer: cited when it names a passage, plain otherwise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    text: str = Field(min_length=1, description="What the answer says here.")
+    passage_id: str | None = Field(
+        default=None, description="The passage that supports the text; null for a plain segment."
+    )
+
+
+class Example(BaseModel):
+    """A question with its reference answer, segment by segment."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    id: str = Field(min_length=1, description="Unique name of the example.")
+    task: str = Field(default="", description="Kind of question, for reports.")
+    question: str = Field(min_length=1, description="The question as a user would put it.")
+    answers: list[str] = Field(default_factory=list, description="Acceptable answers for scoring.")
+    segments: list[Segment] = Field(default_factory=list, description="The reference answer in order.")
+
+    @property
+    def cited(self) -> list[Segment]:
+        """The segments that name a passage, in order."""
+        return [segment for segment in self.segments if segment.passage_id is not None]
+
+
+def read_passages(path: Path) -> Iterator[Passage]:
+    """Stream the passages of a `.jsonl` or `.jsonl.gz` corpus.
+
+    Raises:
+        InputError: The file is missing, not UTF-8, or a line is not a passage; file, line and field are named. Duplicate ids too.
+    """
+    return _read_unique(path, Passage)
+
+
+def read_examples(path: Path) -> Iterator[Example]:
+    """Stream the examples of a `.jsonl` or `.jsonl.gz` file; errors as in `read_passages`."""
+    return _read_unique(path, Example)
+
+
+def write_jsonl(path: Path, records: Iterable[BaseModel]) -> int:
+    """Write records as JSON lines, gzip-compressed by suffix, and return their count.
+
+    The same records give the same bytes, and the file appears whole or not at all.
+    """
+    if not path.parent.is_dir():
+        raise InputError("the folder does not exist", where=str(path.parent), remedy="Create it or name another --out")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    count = 0
+    try:
+        with partial.open("wb") as raw, _compressed(raw, path) as file:
+            for record in records:
+                line = json.dumps(record.model_dump(exclude_none=True), ensure_ascii=False)
+                file.write(line.encode() + b"\n")
+                count += 1
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def _compressed(raw: IO[bytes], path: Path) -> Any:
+    if path.suffix == ".gz":  # no file name and no time inside, so equal records give equal bytes
+        return gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0)
+    return raw
+
+
+def _read_unique(path: Path, model: type[Record]) -> Iterator[Record]:
+    seen: dict[str, int] = {}
+    for number, line in _numbered_lines(path):
+        record = _parse(line, model, f"{path}, line {number}")
+        record_id: str = record.id  # type: ignore[attr-defined]
+        if record_id in seen:
+            raise InputError(
+                f"the id {record_id!r} stands on line {seen[record_id]} already",
+                where=f"{path}, line {number}, field id",
+                remedy="Every id may occur once",
+            )
+        seen[record_id] = number
+        yield record
+
+
+def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    if not path.is_file():
+        raise InputError("no such file", where=str(path))
+    number = 0
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for raw in file:
+                number += 1
+                line = raw.decode("utf-8")
+                if line.strip():
+                    yield number, line
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"byte {error.start} of the line ({error.object[error.start]:#04x}) is not UTF-8",
+            where=f"{path}, line {number}",
+            remedy="Save the file as UTF-8",
+        ) from error
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise InputError(f"not a whole gzip file ({error})", where=f"{path}, after line {number}") from error
+
+
+def _parse(line: str, model: type[Record], where: str) -> Record:
+    try:
+        return model.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InputError(first["msg"], where=f"{where}, field {field}" if field else where) from error
