@@ -1,0 +1,1 @@
+"""Offline: from a corpus to a published version of a store."""

@@ -1,0 +1,35 @@
+"""`cosup corpus ...`: corpora made on the user's own machine."""
+
+import typer
+
+from index_builder.python_docs.settings import PythonCorpusSettings
+from semiparametric.command import settings_command
+
+corpus_app = typer.Typer(help="Make a corpus from what is installed on this machine.", no_args_is_help=True)
+
+
+@corpus_app.callback()
+def corpus() -> None:
+    """Keep `python` a subcommand although it is the only one."""
+
+
+@settings_command(
+    corpus_app,
+    "python",
+    PythonCorpusSettings,
+    help="Write the docstrings of Python's standard library, or of installed packages, as a corpus. "
+    "Sources are parsed, never imported. Names that start with an underscore are left out unless --private.",
+)
+def corpus_python(settings: PythonCorpusSettings) -> None:
+    """Make the corpus and say what it holds."""
+    from index_builder.python_docs.corpus import build_corpus
+    from semiparametric.errors import InputError
+    from semiparametric.formats import write_jsonl
+
+    if not settings.out.parent.is_dir():
+        raise InputError(f"folder '{settings.out.parent}' does not exist", where="--out", remedy="Create it first")
+    made = build_corpus(settings)
+    count = write_jsonl(settings.out, made.passages)
+    typer.echo(f"{settings.out}: {count} passages of {made.num_modules} modules")
+    if made.unreadable:
+        typer.echo(f"{len(made.unreadable)} source files left out, not valid Python (see the log above)", err=True)

@@ -1,0 +1,1 @@
+"""Offline: from question examples to a trained pair of Gen and Embseq."""
