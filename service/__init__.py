@@ -1,0 +1,1 @@
+"""Online: the decoding loop, the engines it runs on, and the HTTP service."""

@@ -1,0 +1,132 @@
+"""The answer that grows while Gen decodes: its text and the spans that are cited."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from semiparametric.formats import Passage
+from service.decoding.loop import FinishReason
+
+
+@dataclass(frozen=True)
+class ScoredPassage:
+    """A passage that a lookup found.
+
+    row: where it stands in the store.
+    score: inner product of query state and sequence embedding.
+    probability: softmax of score / temperature over the nearest candidates of that lookup, at most `lookup.CANDIDATES`.
+    """
+
+    row: int
+    passage: Passage
+    score: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Citation:
+    """`answer[start:end]`, in code points and without surrounding white space, is what the passage is cited for."""
+
+    start: int
+    end: int
+    passage_id: str
+    score: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one answer.
+
+    passage_tokens: what lookups added: passages, `[Cs]`, a forced `[Ret]`.
+    completion_tokens: what Gen chose, control tokens and EOS included.
+    forwarded_tokens: what the model computed. The last token chosen never is. What stands after a passage dropped from
+        a full context is computed anew, and so is the token before a withdrawn `[Ret]`.
+    """
+
+    prompt_tokens: int
+    passage_tokens: int
+    completion_tokens: int
+    retrievals: int
+    forwarded_tokens: int
+
+
+@dataclass
+class Timings:
+    """Where the time of one answer went, in seconds.
+
+    queue: until the engine had a place.
+    prefill: from there to the first token or query state.
+    decode: all later waiting for the engine.
+    lookup: searching the store.
+    total: everything, the reader of the stream included.
+    """
+
+    queue: float = 0.0
+    prefill: float = 0.0
+    decode: float = 0.0
+    lookup: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finished answer; `passages` are those it used, in order of first use."""
+
+    text: str
+    citations: list[Citation]
+    passages: list[ScoredPassage]
+    finish_reason: FinishReason
+    usage: Usage
+    timings: Timings
+
+
+@dataclass
+class Draft:
+    """Collects pieces of text; a cited span runs from `open` to `close`."""
+
+    citations: list[Citation] = field(default_factory=list)
+    passages: list[ScoredPassage] = field(default_factory=list)
+    _pieces: list[str] = field(default_factory=list)
+    _length: int = 0
+    _cited: ScoredPassage | None = None
+    _cited_pieces: int = 0
+    _cited_start: int = 0
+
+    @property
+    def text(self) -> str:
+        """All pieces so far."""
+        return "".join(self._pieces)
+
+    def add(self, piece: str) -> None:
+        """Text that the answer goes on with."""
+        self._pieces.append(piece)
+        self._length += len(piece)
+
+    def open(self, found: ScoredPassage) -> None:
+        """What follows is cited to `found`."""
+        self._cited, self._cited_pieces, self._cited_start = found, len(self._pieces), self._length
+        if all(found.row != used.row for used in self.passages):
+            self.passages.append(found)
+
+    def close(self) -> Citation | None:
+        """End the cited span, if one is open; None also where it holds nothing but white space."""
+        if self._cited is None:
+            return None
+        found, self._cited = self._cited, None
+        citation = _citation("".join(self._pieces[self._cited_pieces :]), self._cited_start, found)
+        if citation is not None:
+            self.citations.append(citation)
+        return citation
+
+
+def _citation(cited: str, offset: int, found: ScoredPassage) -> Citation | None:
+    span = cited.strip()
+    if not span:
+        return None
+    start = offset + len(cited) - len(cited.lstrip())
+    return Citation(start, start + len(span), found.passage.id, found.score, found.probability)
+
+
+def cited_passages(citations: Sequence[Citation]) -> list[str]:
+    """Passage ids in order of first citation: the numbers `[1]`, `[2]`, ... of a printed answer."""
+    return list(dict.fromkeys(citation.passage_id for citation in citations))

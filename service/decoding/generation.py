@@ -1,0 +1,101 @@
+"""Answering a question: the loop says what to do, the engine decodes, the store finds passages.
+
+`generate` is the one function for it; routes, the command line, evaluation and benchmarks all call it.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiparametric.codec import Codec
+from semiparametric.errors import InputError
+from service.decoding.answer import Answer, Citation, ScoredPassage, Timings, Usage
+from service.decoding.engine import Engine, Sampling
+from service.decoding.events import CitationEvent, DoneEvent, Event, RetrievalEvent, TokenEvent
+from service.decoding.lookup import PassageStore, look_up
+from service.decoding.loop import DecodingLoop, Limits
+from service.decoding.request import GenerationRequest, check
+from service.decoding.run import Run
+
+__all__ = [
+    "Answer",
+    "Citation",
+    "CitationEvent",
+    "DoneEvent",
+    "Event",
+    "GenerationRequest",
+    "RetrievalEvent",
+    "Sampling",
+    "ScoredPassage",
+    "Timings",
+    "TokenEvent",
+    "Usage",
+    "check",
+    "generate",
+    "retrieve",
+]
+
+
+async def generate(
+    engine: Engine, store: PassageStore | None, codec: Codec, request: GenerationRequest
+) -> AsyncGenerator[Event, None]:
+    """Answer a question, event by event.
+
+    Closing the generator (or cancelling its task) frees the place in the engine, so close it when leaving it early.
+
+    Raises:
+        InputError: The question is empty or does not fit the context, a limit is out of range, or lookups are wanted
+            without a store.
+        BusyError: The engine has no place and too many wait.
+        CosupError: The engine failed.
+    """
+    check(request, has_store=store is not None)
+    limits = Limits(request.retrieval, request.max_retrievals, request.max_new_tokens, engine.context_length)
+    prompt = _prompt(codec, request.question, engine.context_length)
+    loop = DecodingLoop(prompt, control=codec.control, eos_ids=frozenset({codec.eos_id}), limits=limits)
+    started = perf_counter()
+    session = await engine.open(loop.context, request.sampling)
+    try:
+        run = Run(loop, session, store, codec, request, len(prompt), started)
+        async for event in run.events():
+            yield event
+    finally:
+        await session.close()
+
+
+async def retrieve(
+    engine: Engine,
+    store: PassageStore,
+    codec: Codec,
+    query: str,
+    top_k: int,
+    rows: NDArray[np.int64] | None = None,
+) -> list[ScoredPassage]:
+    """The `top_k` passages nearest to Gen's state at `prompt · [Ret]`, best first.
+
+    Raises:
+        InputError: The query is empty or does not fit the context, or `top_k` is below 1.
+        BusyError, CosupError: As in `generate`.
+    """
+    check(GenerationRequest(query, top_k=top_k), has_store=True)
+    prompt = _prompt(codec, query, engine.context_length)
+    session = await engine.open([*prompt, codec.control.ret], Sampling())
+    try:
+        state = await session.query_state()
+    finally:
+        await session.close()
+    return await asyncio.to_thread(look_up, store, state, top_k=top_k, temperature=codec.spec.temperature, rows=rows)
+
+
+def _prompt(codec: Codec, question: str, context_length: int) -> list[int]:
+    prompt = codec.prompt(question)
+    if len(prompt) + 2 > context_length:
+        raise InputError(
+            f"has {len(prompt)} tokens with its prompt; the limit is {context_length - 2}",
+            where="question",
+            remedy="Shorten it",
+        )
+    return prompt

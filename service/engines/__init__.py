@@ -1,0 +1,1 @@
+"""Decoding engines: one subpackage for each backend."""
