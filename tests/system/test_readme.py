@@ -1,0 +1,51 @@
+"""The README keeps its promises: its own commands run, and a newcomer sees an answer soon."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.documents import ROOT, section_of, shell_blocks
+
+README = (ROOT / "README.md").read_text("utf-8")
+MARKER = "<!-- first answer -->"
+LINES_BEFORE_THE_FIRST_ANSWER = 40
+
+pytestmark = pytest.mark.system
+
+
+def test_a_real_answer_stands_near_the_top() -> None:
+    before, answer = README.split(MARKER)
+    assert before.count("\n") < LINES_BEFORE_THE_FIRST_ANSWER
+    block = answer.lstrip().split("```")
+    assert block[0] == ""
+    assert "[1]" in block[1]
+
+
+def test_make_demo_comes_before_the_first_answer() -> None:
+    assert any("make demo" in block for block in shell_blocks(README.split(MARKER)[0]))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_commands_for_your_own_documents_run_as_written(tmp_path: Path) -> None:
+    if not (ROOT / "models" / "nano" / "pair.json").is_file():
+        pytest.skip("models/nano is not in this checkout: `make train-nano` makes it")
+    for name in ("models", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (script,) = shell_blocks(section_of(README, "Your own documents"))
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=580,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "build" / "handbook" / "CURRENT").is_file()
+    answer = ran.stdout.splitlines()
+    assert any("[1]" in line for line in answer)

@@ -1,0 +1,52 @@
+"""Documents that drift are worse than none: every file, make target, command and option that they name exists."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+import typer.main
+
+from cosup.cli import app
+from tests.documents import DOCUMENTS, ROOT, commands_of, links_of
+
+each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@each_document
+def test_every_linked_file_exists(path: Path) -> None:
+    missing = [target for target in links_of(path.read_text("utf-8")) if not (path.parent / target).exists()]
+    assert not missing
+
+
+@each_document
+def test_every_make_target_named_exists(path: Path) -> None:
+    targets = set(re.findall(r"^\.PHONY: (\S+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^)make ([a-z][a-z-]*)", path.read_text("utf-8"), re.MULTILINE))
+    assert named <= targets
+
+
+@each_document
+def test_every_cosup_command_and_option_named_exists(path: Path) -> None:
+    for arguments in commands_of(path.read_text("utf-8"), "cosup"):
+        assert_known(typer.main.get_command(app), arguments)
+
+
+def assert_known(command: click.Command, arguments: list[str]) -> None:
+    """Follow the words to the command they name, then look for each option among the command's own."""
+    while isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
+        assert arguments[0] in command.commands, f"no command {arguments[0]!r} in {command.name}"
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    used = {word.split("=")[0] for word in arguments if word.startswith("--")}
+    assert used <= known | {"--help"}, f"{command.name} has no {', '.join(sorted(used - known))}"
+
+
+def test_the_checks_see_what_they_are_for() -> None:
+    text = "See [a](docs/a.md#part), [b](https://example.org/b).\n\n```bash\n.venv/bin/cosup index build \\\n --pair p\n```"
+    assert links_of(text) == ["docs/a.md"]
+    assert commands_of(text, "cosup") == [["index", "build", "--pair", "p"]]
+    with pytest.raises(AssertionError, match="has no --pear"):
+        assert_known(typer.main.get_command(app), ["index", "build", "--pear", "p"])
+    with pytest.raises(AssertionError, match="no command 'indx'"):
+        assert_known(typer.main.get_command(app), ["indx", "build"])
