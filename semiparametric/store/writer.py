@@ -1,0 +1,112 @@
+"""Writing a version: beside the served one, verified by reopening, then published."""
+
+import logging
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiparametric.formats import Passage
+from semiparametric.store.checksums import write_checksums
+from semiparametric.store.failures import storage_errors
+from semiparametric.store.layout import CHECKSUMS, FILES, PASSAGES, VECTORS, current_version, partial_folder, versions
+from semiparametric.store.manifest import BuildRecord, CorpusSummary, IndexSummary, Manifest, write_manifest
+from semiparametric.store.passages import PassageTable, write_passages
+from semiparametric.store.publish import publish, seal
+from semiparametric.store.reader import open_version
+from semiparametric.store.recall import measure_recall
+from semiparametric.store.vectors import VectorIndex, write_vectors
+
+logger = logging.getLogger(__name__)
+
+
+class VersionWriter:
+    """Writes the next version of an index, in the order: passages, vectors, publish.
+
+    The caller holds `build_lock(index)`. A version that was left half-written is written over; a caller may keep files
+    of its own in `folder` meanwhile (to resume from), and `publish` removes them.
+
+    Attributes:
+        version: The number of the version being written.
+        folder: Where it is written until it is published.
+    """
+
+    def __init__(self, index: Path) -> None:
+        self.index = index
+        self.version = max([0, current_version(index) or 0, *versions(index)]) + 1
+        self.folder = partial_folder(index, self.version)
+        with storage_errors(index):
+            self.folder.mkdir(parents=True, exist_ok=True)
+
+    def write_passages(self, passages: Iterable[Passage]) -> CorpusSummary:
+        """Write `passages.arrow`, streaming.
+
+        Raises:
+            InputError: There is no passage, or an id occurs twice.
+            StoreError: The disk is full.
+        """
+        with storage_errors(self.index):
+            return write_passages(self.folder / PASSAGES, passages)
+
+    def passages(self) -> PassageTable:
+        """The passages written, by row."""
+        return PassageTable(self.folder / PASSAGES)
+
+    def write_vectors(
+        self, blocks: Iterable[NDArray[np.float32]], index_type: str, parameters: Mapping[str, int]
+    ) -> IndexSummary:
+        """Write `index.faiss` and measure its recall.
+
+        Args:
+            blocks: Sequence embeddings, `float32[n, d]` each, in the order of the passages; read three times.
+            index_type: A name in `INDEX_TYPES`.
+            parameters: The type's numbers, all of them.
+
+        Raises:
+            InputError: The index type is unknown, or there is no vector.
+            StoreError: The disk is full.
+        """
+        path = self.folder / VECTORS
+        with storage_errors(self.index):
+            write_vectors(path, blocks, index_type, parameters)
+        index = VectorIndex(path, index_type, parameters)
+        recall, queries = measure_recall(index, blocks)
+        return IndexSummary(
+            dimension=index.dimension,
+            index_type=index_type,
+            index_parameters=dict(parameters),
+            recall_at_10=recall,
+            recall_queries=queries,
+        )
+
+    def publish(
+        self, *, name: str, fingerprint: str, corpus: CorpusSummary, index: IndexSummary, build: BuildRecord
+    ) -> Manifest:
+        """Complete the version, verify it by reopening, and make it the served one.
+
+        Raises:
+            StoreError: What was written does not read back whole, or the disk is full. The served version is untouched.
+        """
+        manifest = Manifest(
+            name=name, version=self.version, fingerprint=fingerprint, corpus=corpus, index=index, build=build
+        )
+        with storage_errors(self.index):
+            write_manifest(self.folder, manifest)
+            write_checksums(self.folder)
+            open_version(self.folder, fingerprint=fingerprint, check=True).close()
+            self._keep_only_the_version()
+            seal(self.index, self.version)
+            publish(self.index, self.version)
+        logger.info("%s: version %d is now served", self.index, self.version)
+        return manifest
+
+    def _keep_only_the_version(self) -> None:
+        for entry in self.folder.iterdir():
+            if entry.name in {*FILES, CHECKSUMS}:
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
