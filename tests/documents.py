@@ -35,15 +35,15 @@ def section_of(text: str, heading: str) -> str:
     return next(part for part in parts if part.splitlines()[0] == heading)
 
 
-def shell_blocks(text: str) -> list[str]:
-    """The contents of the fenced blocks that are shell commands."""
-    return [token.content for token in tokens_of(text) if token.type == "fence" and token.info in {"bash", "sh"}]
+def blocks_of(text: str, language: str) -> list[str]:
+    """The contents of the fenced blocks of a language."""
+    return [token.content for token in tokens_of(text) if token.type == "fence" and token.info == language]
 
 
 def commands_of(text: str, program: str) -> list[list[str]]:
     """Arguments of each call of a program in the shell blocks, also after `nice` and the like or behind a folder."""
     calls = []
-    for block in shell_blocks(text):
+    for block in blocks_of(text, "bash"):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             starts = [at for at, word in enumerate(words) if word == program or word.endswith(f"/bin/{program}")]

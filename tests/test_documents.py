@@ -2,13 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
-import typer.main
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from cosup.cli import app
-from tests.documents import DOCUMENTS, ROOT, commands_of, links_of
+from semiparametric.formats import Example, Passage
+from tests.documents import DOCUMENTS, ROOT, blocks_of, commands_of, links_of
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -29,12 +31,12 @@ def test_every_make_target_named_exists(path: Path) -> None:
 @each_document
 def test_every_cosup_command_and_option_named_exists(path: Path) -> None:
     for arguments in commands_of(path.read_text("utf-8"), "cosup"):
-        assert_known(typer.main.get_command(app), arguments)
+        assert_known(get_command(app), arguments)
 
 
-def assert_known(command: click.Command, arguments: list[str]) -> None:
+def assert_known(command: Any, arguments: list[str]) -> None:
     """Follow the words to the command they name, then look for each option among the command's own."""
-    while isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
+    while isinstance(command, TyperGroup) and arguments and not arguments[0].startswith("-"):
         assert arguments[0] in command.commands, f"no command {arguments[0]!r} in {command.name}"
         command, arguments = command.commands[arguments[0]], arguments[1:]
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
@@ -43,10 +45,16 @@ def assert_known(command: click.Command, arguments: list[str]) -> None:
 
 
 def test_the_checks_see_what_they_are_for() -> None:
-    text = "See [a](docs/a.md#part), [b](https://example.org/b).\n\n```bash\n.venv/bin/cosup index build \\\n --pair p\n```"
-    assert links_of(text) == ["docs/a.md"]
+    text = "See [a](a.md#part), [b](https://example.org/b).\n\n```bash\n.venv/bin/cosup index build \\\n --pair p\n```"
+    assert links_of(text) == ["a.md"]
     assert commands_of(text, "cosup") == [["index", "build", "--pair", "p"]]
     with pytest.raises(AssertionError, match="has no --pear"):
-        assert_known(typer.main.get_command(app), ["index", "build", "--pear", "p"])
+        assert_known(get_command(app), ["index", "build", "--pear", "p"])
     with pytest.raises(AssertionError, match="no command 'indx'"):
-        assert_known(typer.main.get_command(app), ["indx", "build"])
+        assert_known(get_command(app), ["indx", "build"])
+
+
+def test_the_records_shown_as_formats_are_valid() -> None:
+    passage, example = blocks_of((ROOT / "docs" / "formats.md").read_text("utf-8"), "json")
+    shown = Passage.model_validate_json(passage)
+    assert [segment.passage_id for segment in Example.model_validate_json(example).cited] == [shown.id]

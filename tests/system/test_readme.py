@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import ROOT, section_of, shell_blocks
+from tests.documents import ROOT, blocks_of, section_of
 
 README = (ROOT / "README.md").read_text("utf-8")
 MARKER = "<!-- first answer -->"
@@ -25,7 +25,7 @@ def test_a_real_answer_stands_near_the_top() -> None:
 
 
 def test_make_demo_comes_before_the_first_answer() -> None:
-    assert any("make demo" in block for block in shell_blocks(README.split(MARKER)[0]))
+    assert any("make demo" in block for block in blocks_of(README.split(MARKER)[0], "bash"))
 
 
 @pytest.mark.slow
@@ -35,7 +35,7 @@ def test_the_commands_for_your_own_documents_run_as_written(tmp_path: Path) -> N
         pytest.skip("models/nano is not in this checkout: `make train-nano` makes it")
     for name in ("models", "examples"):
         (tmp_path / name).symlink_to(ROOT / name)
-    (script,) = shell_blocks(section_of(README, "Your own documents"))
+    (script,) = blocks_of(section_of(README, "Your own documents"), "bash")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     ran = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
