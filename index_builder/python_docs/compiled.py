@@ -17,7 +17,9 @@ def inspect_module(name: str, timeout_seconds: float) -> ModuleDocs | None:
     """Return the documentation of one compiled module, or None (logged) when it cannot be imported in time."""
     command = [sys.executable, "-I", str(CHILD), name]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=timeout_seconds, check=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, encoding="utf-8", timeout=timeout_seconds, check=True
+        )
     except subprocess.TimeoutExpired:
         logger.warning("compiled module %s left out: not inspected within %g seconds", name, timeout_seconds)
         return None

@@ -49,7 +49,9 @@ def build_corpus(settings: PythonCorpusSettings) -> PythonCorpus:
 
 
 def _read_packages(packages: Sequence[str], timeout_seconds: float, corpus: PythonCorpus) -> dict[str, ModuleDocs]:
-    found = [standard_modules() if package == STANDARD_LIBRARY else (package_modules(package), []) for package in packages]
+    found = [
+        standard_modules() if package == STANDARD_LIBRARY else (package_modules(package), []) for package in packages
+    ]
     modules: dict[str, ModuleDocs] = {}
     for files, compiled in found:
         for file in files:

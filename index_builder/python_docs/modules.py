@@ -30,7 +30,9 @@ SKIPPED_MODULES = frozenset(
 SKIPPED_COMPONENTS = frozenset({"test", "tests", "testing_data", "conftest", "_vendor", "__pycache__"})
 
 # Public by their spelling, yet only the home of names that another module offers.
-IMPLEMENTATION_MODULES = frozenset({"posix", "nt", "genericpath", "pyexpat", "sre_compile", "sre_constants", "sre_parse"})
+IMPLEMENTATION_MODULES = frozenset(
+    {"posix", "nt", "genericpath", "pyexpat", "sre_compile", "sre_constants", "sre_parse"}
+)
 
 # The name under which a module is used, where it differs from that of its file.
 PUBLIC_MODULE_NAMES = {"posixpath": "os.path"}
@@ -67,7 +69,8 @@ def package_modules(package: str) -> list[ModuleFile]:
     files = [file for name in _top_level_names(package) for file in _installed_files(name)]
     if not files:
         raise InputError(
-            f"package '{package}' has no Python sources", remedy="Name a package that is written in Python, not only compiled"
+            f"package '{package}' has no Python sources",
+            remedy="Name a package that is written in Python, not only compiled",
         )
     return sorted(files, key=lambda file: file.name)
 

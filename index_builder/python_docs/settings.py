@@ -23,5 +23,7 @@ class PythonCorpusSettings(Settings):
         default=120, ge=20, description="Longest passage in words; a longer docstring is split at paragraph ends."
     )
     inspect_timeout_seconds: float = Field(
-        default=30.0, gt=0, description="Time for one compiled standard module to be inspected in a child process, in seconds."
+        default=30.0,
+        gt=0,
+        description="Time for one compiled standard module to be inspected in a child process, in seconds.",
     )

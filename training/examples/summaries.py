@@ -1,0 +1,99 @@
+"""What a docstring's first sentence says, in the forms that questions and answers need."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from training.examples.verbs import BASES, DETERMINERS, base_form, conjugate, to_imperative
+
+Form = Literal["verb", "noun", "state", "plain"]
+
+_SUBJECT = re.compile(
+    r"^(?:This|The) (?:class|function|method|module|decorator|property|routine|type|package|exception|object) (?=\w)"
+)
+_BARE_NOUN = re.compile(
+    r"^(?:Abstract|Base|Common|Concrete|Generic|Simple|Basic|Special|Interface|Wrapper|Decorator|Mixin|Mix-in|Helper|Context manager|"
+    r"Class (?:that|for|to|which|representing)|Container|Exception|Subclass|Function|Type|Factory|Handler|Object|Metaclass|"
+    r"Descriptor|Iterator|Dictionary|Collection|Module|Utility|Low-level|High-level|Internal|Event|Command|Token|Visitor)\b"
+)
+_STATE = re.compile(
+    r"^(?:Raised|Used|Called|Same as|Equivalent (?:of|to)|Similar to|Like|Identical to|Thrown|Deprecated|Invoked|Synonym|Alias|Shorthand)\b"
+)
+_STATE_WORDS = {
+    "same": "the same",
+    "alias": "an alias",
+    "synonym": "a synonym",
+    "shorthand": "a shorthand",
+    "equivalent of": "the equivalent of",
+}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One sentence in its form: what something does ("verb", imperative in `phrase`), what it is ("noun", with its article),
+    what holds of it ("state", after "is"), or anything else ("plain").
+    """
+
+    form: Form
+    sentence: str  # as in the docstring, freed of markup, no full stop
+    phrase: str  # what stands after "to", "is", "is", or the sentence itself
+
+    def statement(self, subject: str) -> str:
+        """Return one sentence about `subject`."""
+        if self.form == "verb":
+            body = f"{subject} {conjugate(self.phrase)}"
+        elif self.form == "plain":
+            body = f"{subject}: {self.sentence}"
+        else:
+            body = f"{subject} is {self.phrase}"
+        return body if body.endswith((".", "!", "?")) else f"{body}."
+
+
+def summarize(sentence: str, kind: str) -> Summary:
+    """Tell the form of a first sentence; `kind` is module, class, function, method or property."""
+    body = _SUBJECT.sub("", sentence)
+    first, _, rest = body.partition(" ")
+    subject_named = body != sentence
+    if subject_named and first in {"is", "was"} and rest:
+        named = re.match(r"an? |the ", rest)
+        return Summary("noun" if named else "state", sentence, rest)
+    base = base_form(first)
+    if base and rest and _is_verb(first, rest, kind, subject_named):
+        imperative = f"{first.lower()} {rest}" if first.lower() in BASES else to_imperative(f"{first.lower()} {rest}")
+        return Summary("verb", sentence, imperative)
+    if subject_named:
+        return Summary("plain", sentence, sentence)
+    return _without_verb(sentence, kind)
+
+
+def _without_verb(sentence: str, kind: str) -> Summary:
+    lowered = lower_first(sentence)
+    if kind in {"function", "method"} and re.match(r"(?:True|False|None) (?:if|when|iff)\b", sentence):
+        return Summary("verb", sentence, f"return {sentence}")
+    if re.match(r"Whether\b", sentence):
+        return Summary("verb", sentence, f"tell {lowered}")
+    if re.match(r"(?:A|An|The)\s+\w", sentence):
+        return Summary("noun", sentence, lowered)
+    if _STATE.match(sentence):
+        for word, phrase in _STATE_WORDS.items():
+            if lowered.startswith(f"{word} "):
+                return Summary("state", sentence, phrase + lowered[len(word) :])
+        return Summary("state", sentence, lowered)
+    if kind != "module" and _BARE_NOUN.match(sentence):
+        article = "an" if lowered[0] in "aeiou" else "a"
+        return Summary("noun", sentence, f"{article} {lowered}")
+    return Summary("plain", sentence, sentence)
+
+
+def _is_verb(first: str, rest: str, kind: str, subject_named: bool) -> bool:
+    if subject_named:
+        return first.lower() not in BASES
+    if kind in {"function", "method"}:
+        return not rest.startswith(("of ", "is ", "that ", "for "))
+    return rest.split(" ", 1)[0].lower() in DETERMINERS
+
+
+def lower_first(text: str) -> str:
+    """Lower the first letter unless the first word is a name or an acronym."""
+    first = text.split(" ", 1)[0]
+    return text[0].lower() + text[1:] if first[1:] == first[1:].lower() and first.isascii() else text
