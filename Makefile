@@ -14,7 +14,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
-CODE := semiparametric training index_builder service cosup tests
+CODE := semiparametric training index_builder service cosup tests benchmarks
 INSTALLED := $(VENV)/.cosup-installed-$(ACCELERATOR)
 TEST_INSTALLED := $(TEST_VENV)/.cosup-installed-test
 INSTALLED_TRAIN := $(VENV)/.cosup-installed-$(ACCELERATOR)-train
@@ -72,8 +72,10 @@ test: $(TEST_INSTALLED) ## Every check and every test, in an environment of thei
 
 .PHONY: lint
 lint: $(TEST_INSTALLED) ## Code style and formatting (make format mends most of it)
-	$(TEST_BIN)/ruff check $(CODE)
-	$(TEST_BIN)/ruff format --check $(CODE)
+	@status=0; set -x; \
+	$(TEST_BIN)/ruff check $(CODE) || status=1; \
+	$(TEST_BIN)/ruff format --check $(CODE) || status=1; \
+	{ set +x; exit $$status; } 2>/dev/null
 
 .PHONY: types
 types: $(TEST_INSTALLED) ## Types, strictly
@@ -94,6 +96,7 @@ format: $(TEST_INSTALLED) ## Format the code and mend what can be mended by itse
 
 .PHONY: train-nano
 train-nano: $(INSTALLED_TRAIN) ## Make models/nano again from the documentation of this Python (hours on a CPU)
+	mkdir -p $(NANO_BUILD)
 	$(BIN)/cosup corpus python --out $(NANO_BUILD)/corpus.jsonl.gz
 	$(BIN)/cosup examples python --corpus $(NANO_BUILD)/corpus.jsonl.gz --out $(NANO_BUILD)/examples
 	$(BIN)/cosup train configs/nano.yaml
