@@ -66,7 +66,7 @@ def _entry(name: str, parts: list[Passage]) -> Entry:
         module=str(head.metadata.get("module", "")),
         kind=kind,
         passages=tuple(parts),
-        summary=summarize(sentence, kind) if sentence else None,
+        summary=summarize(sentence, kind, shown.rpartition(".")[2]) if sentence else None,
     )
 
 

@@ -55,19 +55,24 @@ def _listed(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _in_prose(name: str, passage: Passage, skip_first: bool) -> ParameterNote | None:
-    marked = re.compile(_MARKED.format(name=re.escape(name)))
+    """Return the first sentence about a parameter, or else the first that mentions it in quotes or marked as code."""
+    prose = list(_prose_sentences(passage.text))[1 if skip_first else 0 :]
     about = re.compile(_ABOUT.format(name=re.escape(name)))
-    for paragraph in paragraphs(passage.text):
-        if ">>>" in paragraph or re.search(r"^\s{2,}", paragraph, re.MULTILINE):
-            continue  # code and tables are no sentences
-        for sentence in sentences(" ".join(paragraph.split())):
-            if skip_first:
-                skip_first = False
-            elif marked.search(sentence) or about.search(plain(sentence)):
-                described = _cut(plain(sentence))
-                if described and re.search(rf"\b{re.escape(name)}\b", described) and len(described.split()) >= 4:
-                    return ParameterNote(name, described, passage.id)
+    marked = re.compile(_MARKED.format(name=re.escape(name)))
+    hits = [one for one in prose if about.search(plain(one))] + [one for one in prose if marked.search(one)]
+    for sentence in hits:
+        described = _cut(plain(sentence))
+        if described and len(described.split()) >= 4 and re.search(rf"\b{re.escape(name)}\b", described):
+            return ParameterNote(name, described, passage.id)
     return None
+
+
+def _prose_sentences(text: str) -> Iterator[str]:
+    for paragraph in paragraphs(text):
+        if ">>>" not in paragraph and not re.search(
+            r"^\s{2,}", paragraph, re.MULTILINE
+        ):  # code and tables are no prose
+            yield from sentences(" ".join(paragraph.split()))
 
 
 def _cut(sentence: str) -> str | None:

@@ -126,7 +126,7 @@ def siblings(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
             likeness = [
                 (len(features[place] & other) / len(features[place] | other), -abs(number - place), number)
                 for number, other in enumerate(features)
-                if number != place and group[number].statement != entry.statement
+                if number != place and _says(group[number]) != _says(entry)
             ]
             best = sorted(likeness, reverse=True)[:2]
             found[entry.name] = [group[number] for share, _, number in best if share >= 0.2]
@@ -134,10 +134,14 @@ def siblings(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 
 
 def _features(entry: Entry) -> frozenset[str]:
-    sentence = entry.summary.sentence if entry.summary else ""
+    sentence = _says(entry)
     last = entry.shown.rpartition(".")[2].lower()
     pieces = {last[start : start + 3] for start in range(max(len(last) - 2, 1))}
     return frozenset(pieces | {f" {word}" for word in sentence.lower().split()})
+
+
+def _says(entry: Entry) -> str:
+    return entry.summary.sentence if entry.summary else ""
 
 
 def _plain_name(entry: Entry, random: Random) -> str:

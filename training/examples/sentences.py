@@ -7,13 +7,18 @@ LONGEST_SENTENCE = 30  # words; a longer one is cut at a clause, or not used
 
 _ROLE = re.compile(r":[a-zA-Z:]+:`~?([^`<]+?)(?:\s*<[^`]*>)?`")
 _SIGNATURE_LINE = re.compile(
-    r"^[\w.\[\]]+\s?\([^\n]*?\)(?:\s*(?:-+>|=>)\s*(?P<result>[^\n]*(?:\n(?!\n|[\w.]+\()[^\n]+)*))?\s*(?:\n|$)"
+    r"^[\w.\[\]]+\([^\n]*?\)(?:\s*(?:-+>|=>|--|:)\s*(?P<result>[^\n]*(?:\n(?!\n|[\w.]+\()[^\n]+)*))?\s*(?:\n|$)"
 )
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z*`_\d])")
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|No|resp|St|Mr|Dr|a\.k\.a)\.|\b[A-Z]\.)$")
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[\w*`])")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|opt|arg|args|incl|esp|max|min|No|resp|St|Mr|Dr|a\.k\.a)|\b[A-Za-z]|\.\.)\.$"
+)
 _CLAUSE_END = re.compile(r"; | -- | - | \(|: |, ")
 _DASHED_NAME = re.compile(r"^[\w.]+\s+(?:--+|-|:)\s+(?=\w)")
-_NOT_PROSE = re.compile(r"^(?:>>>|\.\. |[-=*~^+]{3,}|[@|+#$<{\[\-]|\d+[.)]\s)")
+_NOT_PROSE = re.compile(r"^(?:>>>|\.\. |[-=*~^+]{3,}|[@|+#$<{\[\-]|\d+[.)]\s|\w+ = |\w+\([^ ]*$)")
+_USAGE_LINE = re.compile(
+    r"^[^\s.]+(?: [\[(|<.][^\n]*| [a-z_]+)?\n(?=[A-Z][a-z]+ )"
+)  # as in pdb: "b(reak) [...]", then prose
 
 
 def plain(text: str) -> str:
@@ -46,15 +51,19 @@ def first_sentence(docstring: str) -> str | None:
     "D.keys() -> a view on D's keys" gives "Return a view on D's keys".
     """
     rest, result = _without_signatures(docstring)
-    for paragraph in paragraphs(rest)[:1]:
-        sentence = _usable(next(sentences(plain(_DASHED_NAME.sub("", paragraph))), ""))
+    described = [
+        one for one in paragraphs(rest) if len(one.split()) > 1
+    ]  # a heading or a mark of one word says nothing
+    for paragraph in described[:1]:
+        prose = _DASHED_NAME.sub("", _USAGE_LINE.sub("", paragraph))
+        sentence = _usable(next(sentences(plain(prose)), ""))
         if sentence is not None:
             return sentence
     if not rest.strip() and len(result.split()) >= 3:
-        described = _usable(next(sentences(plain(re.sub(r"^\w+\.? (?:--|-) |^\w+, (?=\w+ )", "", result)))))
-        if described and re.match(r"(?:an?|the|new|list|tuple|string|copy|bool|int|True)\b", described):
-            return f"Return {described}"
-        return described
+        returned = _usable(next(sentences(plain(re.sub(r"^\w+\.? (?:--|-) |^\w+, (?=\w+ )", "", result)))))
+        if returned and re.match(r"(?:an?|the|new|list|tuple|string|copy|bool|int|True)\b", described):
+            return f"Return {returned}"
+        return returned
     return None
 
 
@@ -79,6 +88,5 @@ def _usable(sentence: str) -> str | None:
         if not whole:
             return None
         sentence = sentence[: whole[-1]]
-    if sentence.endswith(".") and not sentence.endswith("..."):
-        sentence = sentence[:-1]
-    return sentence.strip() if len(sentence.split()) >= 2 else None
+    sentence = sentence.rstrip(". ")
+    return sentence if len(sentence.split()) >= 2 else None

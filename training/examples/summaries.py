@@ -13,11 +13,15 @@ _SUBJECT = re.compile(
 )
 _BARE_NOUN = re.compile(
     r"^(?:Abstract|Base|Common|Concrete|Generic|Simple|Basic|Special|Interface|Wrapper|Decorator|Mixin|Mix-in|Helper|Context manager|"
-    r"Class (?:that|for|to|which|representing)|Container|Exception|Subclass|Function|Type|Factory|Handler|Object|Metaclass|"
-    r"Descriptor|Iterator|Dictionary|Collection|Module|Utility|Low-level|High-level|Internal|Event|Command|Token|Visitor)\b"
+    r"Class \w+|Container|Exception|Subclass|Function|Type|Factory|Handler|Object|Metaclass|"
+    r"Descriptor|Iterator|Dictionary|Collection|Module|Utility|Low-level|High-level|Internal(?!:)|Deprecated (?=[A-Z])|Event|Command|Token|Visitor)\b"
+)
+# "The LWPCookieJar saves ...", "A message had ...": whole sentences, not descriptions of what something is.
+_WHOLE_SENTENCE = re.compile(
+    r"^The (?:\w*[A-Z]\w*|\w+_\w+|\w+\(\)) [a-z]+s |^(?:A|An|The) (?:[\w'-]+ ){1,4}?(?:had|has|have|was|were|is|are|can|must|will|should|represents|provides?|occurred) "
 )
 _STATE = re.compile(
-    r"^(?:Raised|Used|Called|Same as|Equivalent (?:of|to)|Similar to|Like|Identical to|Thrown|Deprecated|Invoked|Synonym|Alias|Shorthand)\b"
+    r"^(?:Raised|Used|Called|Same as|Equivalent (?:of|to)|Similar to|Like|Identical to|Thrown|Deprecated(?=[.,:;]| since| in| use)|Invoked|Synonym|Alias|Shorthand)\b"
 )
 _STATE_WORDS = {
     "same": "the same",
@@ -49,14 +53,19 @@ class Summary:
         return body if body.endswith((".", "!", "?")) else f"{body}."
 
 
-def summarize(sentence: str, kind: str) -> Summary:
-    """Tell the form of a first sentence; `kind` is module, class, function, method or property."""
+def summarize(sentence: str, kind: str, name: str = "") -> Summary:
+    """Tell the form of a first sentence; `kind` is module, class, function, method or property, `name` its last name."""
     body = _SUBJECT.sub("", sentence)
-    first, _, rest = body.partition(" ")
+    if name:  # "MagicMock is a subclass of ...", said of MagicMock
+        own = rf"^(?:The |An? )?{re.escape(name)}(?:\(\))? (?:{kind} |object )?(?=is |[a-z]+s )"
+        body = re.sub(own, "", body)
     subject_named = body != sentence
+    first, _, rest = body.partition(" ")
     if subject_named and first in {"is", "was"} and rest:
         named = re.match(r"an? |the ", rest)
         return Summary("noun" if named else "state", sentence, rest)
+    if first.endswith("ly") and base_form(rest.partition(" ")[0]) in BASES and kind in {"function", "method"}:
+        first, _, rest = f"{rest.partition(' ')[0]} {first.lower()} {rest.partition(' ')[2]}".partition(" ")
     base = base_form(first)
     if base and rest and _is_verb(first, rest, kind, subject_named):
         imperative = f"{first.lower()} {rest}" if first.lower() in BASES else to_imperative(f"{first.lower()} {rest}")
@@ -72,7 +81,7 @@ def _without_verb(sentence: str, kind: str) -> Summary:
         return Summary("verb", sentence, f"return {sentence}")
     if re.match(r"Whether\b", sentence):
         return Summary("verb", sentence, f"tell {lowered}")
-    if re.match(r"(?:A|An|The)\s+\w", sentence):
+    if re.match(r"(?:A|An|The)\s+\w", sentence) and not _WHOLE_SENTENCE.match(sentence):
         return Summary("noun", sentence, lowered)
     if _STATE.match(sentence):
         for word, phrase in _STATE_WORDS.items():
@@ -89,8 +98,9 @@ def _is_verb(first: str, rest: str, kind: str, subject_named: bool) -> bool:
     if subject_named:
         return first.lower() not in BASES
     if kind in {"function", "method"}:
-        return not rest.startswith(("of ", "is ", "that ", "for "))
-    return rest.split(" ", 1)[0].lower() in DETERMINERS
+        return not rest.startswith(("of ", "is "))
+    following = rest.split(" ", 1)[0].lower()
+    return following in DETERMINERS or (first.lower() not in BASES and following in {"over", "to", "from"})
 
 
 def lower_first(text: str) -> str:

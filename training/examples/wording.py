@@ -4,9 +4,93 @@ import re
 from random import Random
 
 STOP_WORDS = frozenset(
-    """a an the of to in on at by for from with without as is are be was were been being it its this that these those and or not if
-    when then else than so such which who whose what where how any all each other into onto out up down over under no only also can
-    will would should may must do does did has have had one same given using use used via i you we they he she e g etc""".split()
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "to",
+        "in",
+        "on",
+        "at",
+        "by",
+        "for",
+        "from",
+        "with",
+        "without",
+        "as",
+        "is",
+        "are",
+        "be",
+        "was",
+        "were",
+        "been",
+        "being",
+        "it",
+        "its",
+        "this",
+        "that",
+        "these",
+        "those",
+        "and",
+        "or",
+        "not",
+        "if",
+        "when",
+        "then",
+        "else",
+        "than",
+        "so",
+        "such",
+        "which",
+        "who",
+        "whose",
+        "what",
+        "where",
+        "how",
+        "any",
+        "all",
+        "each",
+        "other",
+        "into",
+        "onto",
+        "out",
+        "up",
+        "down",
+        "over",
+        "under",
+        "no",
+        "only",
+        "also",
+        "can",
+        "will",
+        "would",
+        "should",
+        "may",
+        "must",
+        "do",
+        "does",
+        "did",
+        "has",
+        "have",
+        "had",
+        "one",
+        "same",
+        "given",
+        "using",
+        "use",
+        "used",
+        "via",
+        "i",
+        "you",
+        "we",
+        "they",
+        "he",
+        "she",
+        "e",
+        "g",
+        "etc",
+    ]
 )
 
 SYNONYMS = {
@@ -57,7 +141,7 @@ SYNONYMS = {
 }
 
 _PART_END = re.compile(
-    r"(?:,|;| --| -)? (?:\(|if |when |unless |using |which |so that |and |or |as |for |without )|[,;:] "
+    r"(?:,|;| --| -)? (?:\(|if |when |unless |using |which |so that |and return|or return|as |for |without )|[,;:] "
 )
 
 
