@@ -11,6 +11,7 @@ from typer.main import get_command
 from cosup.cli import app
 from semiparametric.formats import Example, Passage
 from tests.documents import DOCUMENTS, ROOT, blocks_of, commands_of, links_of
+from training.settings import TrainSettings
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -58,3 +59,10 @@ def test_the_records_shown_as_formats_are_valid() -> None:
     passage, example = blocks_of((ROOT / "docs" / "formats.md").read_text("utf-8"), "json")
     shown = Passage.model_validate_json(passage)
     assert [segment.passage_id for segment in Example.model_validate_json(example).cited] == [shown.id]
+
+
+def test_the_settings_shown_for_training_are_valid(tmp_path: Path) -> None:
+    (shown,) = blocks_of((ROOT / "docs" / "train.md").read_text("utf-8"), "yaml")
+    (tmp_path / "config.yaml").write_text(shown, "utf-8")
+    needed = {"out": "runs/own", "corpus": ["corpus.jsonl"], "train": ["train.jsonl"]}
+    assert TrainSettings.resolve(needed, tmp_path / "config.yaml").lookups.steps == 0
