@@ -59,12 +59,12 @@ def first_sentence(docstring: str) -> str | None:
         sentence = _usable(next(sentences(plain(prose)), ""))
         if sentence is not None:
             return sentence
-    if not rest.strip() and len(result.split()) >= 3:
-        returned = _usable(next(sentences(plain(re.sub(r"^\w+\.? (?:--|-) |^\w+, (?=\w+ )", "", result)))))
-        if returned and re.match(r"(?:an?|the|new|list|tuple|string|copy|bool|int|True)\b", described):
-            return f"Return {returned}"
-        return returned
-    return None
+    if rest.strip() or len(result.split()) < 3:
+        return None
+    returned = _usable(next(sentences(plain(re.sub(r"^\w+\.? (?:--|-) |^\w+, (?=\w+ )", "", result))), ""))
+    if returned and re.match(r"(?:an?|the|new|list|tuple|string|copy|bool|int|True)\b", returned):
+        return f"Return {returned}"
+    return returned
 
 
 def _without_signatures(docstring: str) -> tuple[str, str]:
