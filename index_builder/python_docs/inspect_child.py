@@ -1,5 +1,6 @@
 """Run as a script with a module's name: prints its documentation as JSON. Imports the standard library alone."""
 
+import builtins
 import importlib
 import inspect
 import json
@@ -12,11 +13,21 @@ def rows(module: object) -> Iterator[dict[str, str]]:
     """Yield path, kind, signature and docstring of the module and of what it defines, sorted by name."""
     yield from row("", "module", "", module)
     for name, value in sorted(vars(module).items()):
+        if is_alias(module, name, value):
+            continue
         if inspect.isclass(value):
             yield from row(name, "class", signature(value, drop_first=False), value)
             yield from members(name, value)
         elif callable(value):
             yield from row(name, "function", signature(value, drop_first=False), value)
+
+
+def is_alias(module: object, name: str, value: object) -> bool:
+    """Tell whether a value has another name that says more: IOError is OSError, posix.error too."""
+    own = getattr(value, "__name__", name)
+    if own != name and vars(module).get(own) is value:
+        return True
+    return module is not builtins and vars(builtins).get(own) is value
 
 
 def members(name: str, owner: type) -> Iterator[dict[str, str]]:

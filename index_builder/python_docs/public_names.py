@@ -30,7 +30,7 @@ class PublicNames:
         for module in sorted(modules):
             if is_public(module) and module not in IMPLEMENTATION_MODULES:
                 for bound, home in self._bindings(module, frozenset()).items():
-                    if home != (module, bound) and bound not in modules[module].documented:
+                    if home != (module, bound):
                         self._offers.setdefault(home, []).append((module, bound))
 
     def home(self, module: str, name: str) -> tuple[str, str]:

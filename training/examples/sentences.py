@@ -14,8 +14,14 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|opt|arg|args|incl|esp|max|min|No|resp|St|Mr|Dr|a\.k\.a)|\b[A-Za-z]|\.\.)\.$"
 )
 _CLAUSE_END = re.compile(r"; | -- | - | \(|: |, ")
-_DASHED_NAME = re.compile(r"^[\w.]+\s+(?:--+|-|:)\s+(?=\w)")
-_NOT_PROSE = re.compile(r"^(?:>>>|\.\. |[-=*~^+]{3,}|[@|+#$<{\[\-]|\d+[.)]\s|\w+ = |\w+\([^ ]*$)")
+_DASHED_NAME = re.compile(r"^(?:[\w.]+\s+(?:--+|-|:)|\w*[._][\w.]*:|Internal:)\s+(?=\w)")
+_NOT_PROSE = re.compile(
+    r"^(?:>>>|\.\. |[-=*~^+]{3,}|[@|+#$<{\[\-]|\d+[.)]\s|\w+ = |\w+\([^ ]*$|[\w ]{1,20} [-=~]{3,}|"
+    r"(?:Args|Arguments|Params|Parameters|Returns?|Yields|Raises|Examples?|Usage|Notes?|Attributes|Shape|Inputs?|Outputs?|"
+    r"References?|See also|Keyword \w+|Supported \w+|TODO)\s*:|\w+ \(\w[^)]*\)\s*:|"
+    r"\w+ \((?:torch|np|bool|int|str|float|list|dict|tuple|union|optional)\b)",
+    re.IGNORECASE,
+)
 _USAGE_LINE = re.compile(
     r"^[^\s.]+(?: [\[(|<.][^\n]*| [a-z_]+)?\n(?=[A-Z][a-z]+ )"
 )  # as in pdb: "b(reak) [...]", then prose

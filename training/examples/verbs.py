@@ -96,7 +96,7 @@ def to_imperative(third: str) -> str:
     words = third.split(" ")
     words[0] = _BASE_OF.get(words[0], words[0])
     for index in range(2, len(words)):
-        base = _BASE_OF.get(words[index])
+        base = _BASE_OF.get(words[index], "")
         if words[index - 1] in {"and", "then"} and base in _CONTINUING:
             words[index] = base
     return " ".join(words)
