@@ -38,7 +38,7 @@ def members(name: str, owner: type) -> Iterator[dict[str, str]]:
         elif callable(value) or isinstance(value, classmethod | staticmethod):
             found = getattr(owner, member, value)
             plain = inspect.ismethoddescriptor(value) and not isinstance(value, classmethod | staticmethod)
-            yield from row(f"{name}.{member}", "method", signature(found, drop_first=plain), value)
+            yield from row(f"{name}.{member}", "method", signature(found, drop_first=plain), found)
 
 
 def row(path: str, kind: str, shown: str, value: object) -> Iterator[dict[str, str]]:
@@ -61,7 +61,7 @@ def signature(value: object, drop_first: bool) -> str:
     """Return "(a, b=1)", or an empty string where a compiled object does not tell."""
     try:
         parameters = list(inspect.signature(value).parameters.values())  # type: ignore[arg-type]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):  # the last: a default that the module itself lacks, as in _curses
         return ""
     if drop_first and parameters and parameters[0].name in {"self", "cls", "type"}:
         parameters = parameters[1:]

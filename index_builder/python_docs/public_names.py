@@ -37,7 +37,11 @@ class PublicNames:
         """Return module and name under which `name`, defined in `module`, is known; its own where nobody offers it."""
         hidden = not is_public(module) or module in IMPLEMENTATION_MODULES
         offers = [offer for offer in self._offers.get((module, name), []) if self._certain(module, offer, hidden)]
-        return min(offers, key=lambda offer: self._rank(module, offer)) if offers else (module, name)
+        if not offers:
+            return module, name
+        best = min(offers, key=lambda offer: self._rank(module, offer))
+        # What _asyncio gives to asyncio.events is known as part of asyncio; each step leaves a module for its parent.
+        return self.home(*best) if hidden else best
 
     def _certain(self, module: str, offer: tuple[str, str], hidden: bool) -> bool:
         offering, bound = offer
