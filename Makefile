@@ -64,7 +64,7 @@ demo: $(INSTALLED) ## Index the documentation of your Python and ask it three qu
 
 .PHONY: serve
 serve: $(INSTALLED) ## The same, and leave the service running on http://127.0.0.1:8000
-	@$(BIN)/cosup demo --serve
+	@$(BIN)/cosup demo --keep-serving
 
 .PHONY: test
 test: $(TEST_INSTALLED) ## Every check and every test, in an environment of their own
@@ -103,5 +103,5 @@ train-nano: $(INSTALLED_TRAIN) ## Make models/nano again from the documentation 
 
 .PHONY: clean
 clean: ## Remove environments, caches and what the commands above wrote
-	rm -rf $(VENV) $(TEST_VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TEST_VENV) .demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
