@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from semiparametric.errors import BusyError
+from semiparametric.store.failures import storage_errors
 
 LOCK = ".lock"
 
@@ -23,10 +25,9 @@ def build_lock(index: Path) -> Iterator[None]:
 
     Raises:
         BusyError: Another build holds it; the message says which.
-        OSError: The folder cannot be made or written.
+        StoreError: The folder cannot be made or written.
     """
-    index.mkdir(parents=True, exist_ok=True)
-    with (index / LOCK).open("a+", encoding="utf-8") as file:
+    with _lock_file(index) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -44,6 +45,12 @@ def build_lock(index: Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+def _lock_file(index: Path) -> TextIO:
+    with storage_errors(index):
+        index.mkdir(parents=True, exist_ok=True)
+        return (index / LOCK).open("a+", encoding="utf-8")
 
 
 def _holder(text: str) -> str:

@@ -49,16 +49,18 @@ def _queries(blocks: Iterable[NDArray[np.float32]], count: int) -> NDArray[np.fl
     vectors = np.concatenate(chosen)
     noise = np.random.default_rng(_SEED).standard_normal(vectors.shape).astype(np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True) / np.linalg.norm(noise, axis=1, keepdims=True)
-    return vectors + np.float32(_NOISE) * lengths * noise
+    disturbed: NDArray[np.float32] = vectors + np.float32(_NOISE) * lengths * noise
+    return disturbed
 
 
 def _exact_scores(
     blocks: Iterable[NDArray[np.float32]], queries: NDArray[np.float32], top_k: int
 ) -> NDArray[np.float32]:
     """The greatest inner products of each query, best first, by plain matrix products. `float32[n, top_k]`."""
-    best: NDArray[np.float32] = np.full((len(queries), top_k), -np.inf, np.float32)
+    best = np.full((len(queries), top_k), -np.inf, np.float32)
     for block in blocks:
         scores = np.concatenate([best, queries @ block.T], axis=1)
         best = np.partition(scores, -top_k, axis=1)[:, -top_k:]
     best.sort(axis=1)
-    return np.array(best[:, ::-1], np.float32)
+    descending: NDArray[np.float32] = best[:, ::-1]
+    return descending
