@@ -1,0 +1,22 @@
+"""`cosup serve` and `cosup ask`."""
+
+import typer
+
+from semiparametric.command import settings_command
+from service.settings import AskSettings, ServeSettings
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the service's commands to the `cosup` command."""
+
+    @settings_command(app, "serve", ServeSettings, help="Answer questions over HTTP until SIGTERM or Ctrl-C.")
+    def run_serve(settings: ServeSettings) -> None:
+        from service.server import serve
+
+        serve(settings)
+
+    @settings_command(app, "ask", AskSettings, arguments=("question",), help="Answer one question on the terminal.")
+    def run_ask(settings: AskSettings) -> None:
+        from service.ask import ask
+
+        ask(settings)

@@ -1,0 +1,31 @@
+"""Log lines as JSON objects on stderr, one a line, so that a collector needs no pattern."""
+
+import json
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a record: time, level, logger, message, the record's own `fields`, the traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        entry: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        entry.update(getattr(record, "fields", {}))
+        if record.exc_info and record.exc_info[1] is not None:
+            entry["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))
+        return json.dumps(entry, default=str)
+
+
+def log_as_json() -> None:
+    """Send all log records of this process to stderr as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -1,0 +1,125 @@
+"""Around every request: an id, one access log line, and a bound on the body."""
+
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.problems import TOO_LARGE, problem, problem_response
+
+logger = logging.getLogger("service.access")
+
+_DISCARDED_BODIES = 16
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestContext:
+    """Gives each request an id (the client's own X-Request-Id where it is harmless) and writes its access log line.
+
+    Routes leave their stage timings, in seconds, in `request.state.timings`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI's interface of an app."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        state["request_id"] = _request_id(Headers(scope=scope))
+        state["timings"] = {}
+        status, finished = 499, False  # what stays when the client leaves before any answer
+        start = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status, finished
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = state["request_id"]
+            finished = message["type"] == "http.response.body" and not message.get("more_body", False)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            _write_access_line(scope, status, finished, time.perf_counter() - start)
+
+
+class BodyLimit:
+    """Reads each request's body whole, and refuses one of more than `max_body_bytes`, declared length or not.
+
+    An oversized body is read to its end and thrown away, up to `_DISCARDED_BODIES` times the limit, because a client
+    that is still sending never sees an answer that comes before.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+        self.app = app
+        self.max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI's interface of an app."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        body, length = await self._read(receive)
+        if body is None:
+            return  # the client left
+        if length > self.max_body_bytes:
+            detail = f"the body has more than {self.max_body_bytes} bytes; send a shorter request"
+            document = problem(TOO_LARGE, detail, scope["state"]["request_id"])
+            await problem_response(document)(scope, receive, send)
+            return
+        await self.app(scope, _replayed(body, receive), send)
+
+    async def _read(self, receive: Receive) -> tuple[bytes | None, int]:
+        """The body, none where the client left, and how many bytes came; past the limit they are counted, not kept."""
+        chunks: list[bytes] = []
+        length = 0
+        while length <= _DISCARDED_BODIES * self.max_body_bytes:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None, length
+            chunk = message.get("body", b"")
+            length += len(chunk)
+            if length <= self.max_body_bytes:
+                chunks.append(chunk)
+            if not message.get("more_body", False):
+                break
+        return b"".join(chunks), length
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the whole body first and then whatever the connection gives, which is its end."""
+    waiting = [body]
+
+    async def replay() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return replay
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _write_access_line(scope: Scope, status: int, finished: bool, duration_s: float) -> None:
+    client = scope.get("client")
+    fields = {
+        "request_id": scope["state"]["request_id"],
+        "method": scope["method"],
+        "path": scope["path"],
+        "status": status,
+        "finished": finished,
+        "duration_s": round(duration_s, 4),
+        "client": client[0] if client else None,
+        "timings_s": {stage: round(seconds, 4) for stage, seconds in scope["state"]["timings"].items()},
+    }
+    logger.info("request", extra={"fields": fields})

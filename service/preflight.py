@@ -1,0 +1,81 @@
+"""What can be known to be wrong before a model is loaded, all of it at once."""
+
+import re
+import socket
+from pathlib import Path
+
+import torch
+
+from semiparametric.errors import CosupError, InputError
+from semiparametric.pair import read_spec
+from semiparametric.store import Manifest
+from semiparametric.store.layout import served_version, version_folder
+from semiparametric.store.manifest import read_manifest
+from service.settings import ModelSettings, ServeSettings
+
+
+def check_models(settings: ModelSettings) -> None:
+    """Look at what is small: `pair.json`, the manifest, the device's name.
+
+    Raises:
+        InputError: Names every problem found.
+    """
+    _raise_together(_model_problems(settings))
+
+
+def check_and_bind(settings: ServeSettings) -> socket.socket:
+    """Check as `check_models` does and take the address; the socket does not listen yet.
+
+    Raises:
+        InputError: Names every problem found.
+    """
+    problems = _model_problems(settings)
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        reason = f"{settings.host}, port {settings.port}: {error.strerror or error}"
+        problems.append(f"{reason}. Choose another --host or --port; --port 0 takes a free one")
+    if problems:
+        listener.close()
+    _raise_together(problems)
+    return listener
+
+
+def _model_problems(settings: ModelSettings) -> list[str]:
+    problems: list[str] = []
+    try:
+        fingerprint = read_spec(settings.pair).fingerprint
+    except CosupError as error:
+        problems.append(str(error))
+        fingerprint = None
+    try:
+        manifest = _served_manifest(settings.index)
+    except CosupError as error:
+        problems.append(str(error))
+    else:
+        if fingerprint not in (None, manifest.fingerprint):
+            problems.append(
+                f"{settings.index}: its vectors were made by another pair than {settings.pair}. "
+                "Serve it with its own pair, or build it again with this one (`cosup index build`)"
+            )
+    return problems + _device_problems(settings.device)
+
+
+def _served_manifest(index: Path) -> Manifest:
+    return read_manifest(version_folder(index, served_version(index)))
+
+
+def _device_problems(device: str) -> list[str]:
+    name = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
+    if name is None:
+        return [f"device {device!r} is none of cpu, cuda and cuda:<number>"]
+    if device != "cpu" and int(name[1] or 0) >= torch.cuda.device_count():
+        return [f"device {device!r} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices. Use cpu"]
+    return []
+
+
+def _raise_together(problems: list[str]) -> None:
+    if problems:
+        raise InputError("; ".join(problems))

@@ -1,0 +1,107 @@
+"""What a service holds while it runs: engine, codec and store, opened together and closed together."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import reduce
+from time import perf_counter
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semiparametric.codec import Codec
+from semiparametric.errors import InputError
+from semiparametric.formats import Scalar
+from semiparametric.pair import Gen, load_gen
+from semiparametric.store import Store
+from service.decoding.engine import Engine
+from service.decoding.generation import generate
+from service.decoding.request import GenerationRequest
+from service.engines.transformers import TransformersEngine
+from service.settings import ModelSettings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """A loaded pair and the one index that is served with it."""
+
+    engine: Engine
+    codec: Codec
+    store: Store
+
+    def candidate_rows(
+        self,
+        candidates: Sequence[str] | None,
+        filter: Mapping[str, Scalar],  # noqa: A002 - the word of the HTTP contract
+    ) -> NDArray[np.int64] | None:
+        """The rows that a lookup may choose from; None for all. It reads the store, so call it in a thread.
+
+        Raises:
+            InputError: The index has no such passage, or no such metadata field.
+        """
+        parts = []
+        if candidates is not None:
+            with _placed("candidates"):
+                parts.append(self.store.rows_of(candidates))
+        if filter:
+            with _placed("filter"):
+                parts.append(self.store.rows_matching(filter))
+        return reduce(np.intersect1d, parts) if parts else None
+
+
+@contextmanager
+def _placed(field: str) -> Iterator[None]:
+    """Errors about the value of a request's field say which field it is."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(error.message, where=field, remedy=error.remedy) from error
+
+
+@asynccontextmanager
+async def open_resources(settings: ModelSettings, *, max_sessions: int, queue: int) -> AsyncIterator[Resources]:
+    """Load pair and store, refuse a store that is not the pair's, warm up, and close all again at the end.
+
+    Raises:
+        PairError: The pair cannot be loaded.
+        StoreError: The store is missing, damaged or another pair's.
+    """
+    start = perf_counter()
+    gen = await asyncio.to_thread(_load_gen, settings)
+    store = await asyncio.to_thread(Store.open, settings.index, fingerprint=gen.spec.fingerprint)
+    try:
+        engine = TransformersEngine(
+            gen, max_sessions=max_sessions, max_waiting=queue, context_length=settings.context_length
+        )
+        await engine.start()
+        try:
+            resources = Resources(engine, gen.codec, store)
+            await _warm_up(resources)
+            logger.info(
+                "loaded %s and %s (%s, version %d, %d passages) in %.1f s",
+                *(settings.pair, settings.index, store.name, store.version, len(store), perf_counter() - start),
+            )
+            yield resources
+        finally:
+            await engine.stop()
+    finally:
+        store.close()
+
+
+def _load_gen(settings: ModelSettings) -> Gen:
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    return load_gen(settings.pair, device=settings.device, dtype=getattr(torch, settings.dtype))
+
+
+async def _warm_up(resources: Resources) -> None:
+    """One whole answer: no client waits for what is made at first use, and a pair that cannot answer is never ready."""
+    request = GenerationRequest("Are you there?", retrieval="first", max_new_tokens=2)
+    async with aclosing(generate(resources.engine, resources.store, resources.codec, request)) as events:
+        async for _ in events:
+            pass

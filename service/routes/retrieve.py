@@ -1,0 +1,27 @@
+"""`POST /retrieve`: the passages nearest to a query."""
+
+import asyncio
+from time import perf_counter
+
+from fastapi import APIRouter, Request
+
+from service.decoding.generation import retrieve
+from service.disconnects import while_connected
+from service.replies import index_info, passage_results
+from service.routes.context import Loaded, problems, refuse_unknown_index
+from service.schemas import RetrieveRequest, RetrieveResponse
+
+router = APIRouter()
+
+
+@router.post("/retrieve", responses=problems(400, 404, 413, 415, 422, 500, 503))
+async def post_retrieve(body: RetrieveRequest, request: Request, resources: Loaded) -> RetrieveResponse:
+    """Look a query up with Gen's query state, as an answer would."""
+    refuse_unknown_index(body.index, resources)
+    start = perf_counter()
+    rows = await asyncio.to_thread(resources.candidate_rows, body.candidates, body.filter)
+    filtered = perf_counter()
+    lookup = retrieve(resources.engine, resources.store, resources.codec, body.query, body.top_k, rows)
+    found = await while_connected(request, lookup)
+    request.state.timings.update(filter=filtered - start, retrieve=perf_counter() - filtered)
+    return RetrieveResponse(passages=passage_results(found), index=index_info(resources.store))

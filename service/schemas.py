@@ -1,0 +1,238 @@
+"""What goes over HTTP. These models are the source of the OpenAPI document."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
+
+from semiparametric.formats import Scalar
+from service import examples
+
+
+def _whole_unicode(text: str) -> str:
+    """Refuse half a surrogate pair, which JSON can spell but no encoder, tokenizer or store takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        rule = "it holds half of a surrogate pair, which is no character; send whole Unicode text"
+        raise PydanticCustomError("text", rule) from error
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("text", "it is empty or white space only; write the question as text")
+    return text
+
+
+def _scalar(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """One error for the whole union; pydantic alone reports one for each of its members."""
+    try:
+        return handler(value)
+    except ValidationError as error:
+        rule = "a filter value is text, a number, true or false"
+        raise PydanticCustomError("scalar", rule) from error
+
+
+Text = Annotated[str, AfterValidator(_whole_unicode)]
+Question = Annotated[Text, AfterValidator(_not_blank)]
+FilterValue = Annotated[Text | int | float | bool, WrapValidator(_scalar)]
+
+_REQUEST = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+_RESPONSE = ConfigDict(extra="forbid", frozen=True)
+
+
+class LookupScope(BaseModel):
+    """Where a lookup may look."""
+
+    model_config = _REQUEST
+
+    index: Text | None = Field(default=None, description="Name of the index; the one that is served when left out.")
+    filter: dict[Text, FilterValue] = Field(
+        default_factory=dict,
+        description="Only passages whose metadata has all of these values are looked up.",
+        examples=[{"module": "json"}],
+    )
+    candidates: list[Text] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=10_000,
+        description="Only passages with these ids are looked up.",
+        examples=[["json.dumps", "json.loads"]],
+    )
+
+
+class GenerateRequest(LookupScope):
+    """A question, and how to answer it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.QUESTION]})
+
+    question: Question = Field(description="The question, as text. Control tokens in it stay text.")
+    retrieval: Literal["auto", "first", "never"] = Field(
+        default="auto",
+        description="`auto`: Gen decides when to look up; `first`: it must before the first word; `never`: no lookup.",
+    )
+    max_retrievals: int = Field(default=4, ge=0, le=32, description="Lookups in one answer, at most.")
+    top_k: int = Field(default=1, ge=1, le=100, description="Passages that one lookup reports; Gen gets the best.")
+    min_score: float | None = Field(
+        default=None, description="A lookup whose best score is lower adds nothing to the answer."
+    )
+    max_new_tokens: int | None = Field(
+        default=None, ge=1, description="Tokens of the answer, at most. The service's own default when left out."
+    )
+    temperature: float = Field(default=0.0, ge=0, le=2, description="0 always takes the likeliest token.")
+    top_p: float = Field(default=1.0, gt=0, le=1, description="Sample from the likeliest tokens with this joint mass.")
+    seed: int | None = Field(default=None, ge=0, lt=2**63, description="The same seed samples the same answer.")
+    stream: bool = Field(default=False, description="Answer with server-sent events while the answer is written.")
+
+
+class RetrieveRequest(LookupScope):
+    """A query to look up."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.QUERY]})
+
+    query: Question = Field(description="What to look for, as text.")
+    top_k: int = Field(default=5, ge=1, le=100, description="Passages to return, at most.")
+
+
+class IndexInfo(BaseModel):
+    """The index that an answer was made with."""
+
+    model_config = _RESPONSE
+
+    name: str = Field(description="Name of the index.")
+    version: int = Field(description="Version of the index.")
+
+
+class PassageResult(BaseModel):
+    """A passage that a lookup found."""
+
+    model_config = _RESPONSE
+
+    id: str = Field(description="Unique name within the index.")
+    title: str = Field(description="Heading; may be empty.")
+    text: str = Field(description="The passage.")
+    source: str | None = Field(description="Where it comes from.")
+    metadata: dict[str, Scalar] = Field(description="Scalars to filter by.", examples=[{"module": "json"}])
+    score: float = Field(description="Inner product of query state and sequence embedding.")
+
+
+class CitationResult(BaseModel):
+    """A stretch of the answer and the passage that it was taken from."""
+
+    model_config = _RESPONSE
+
+    start: int = Field(description="First character, in Unicode code points of the answer.")
+    end: int = Field(description="One past the last character.")
+    passage_id: str = Field(description="Id of the passage.")
+    score: float = Field(description="Score of the passage in its lookup.")
+    probability: float = Field(
+        description="Softmax of score / temperature over the max(top_k, 64) nearest candidates of that lookup.",
+        examples=[0.61],
+    )
+
+
+class UsageResult(BaseModel):
+    """Tokens and lookups of one answer."""
+
+    model_config = _RESPONSE
+
+    prompt_tokens: int = Field(description="Tokens of the prompt.")
+    passage_tokens: int = Field(description="Tokens that lookups put before Gen.")
+    completion_tokens: int = Field(description="Tokens that Gen wrote, control tokens included.")
+    retrievals: int = Field(description="Lookups.")
+    forwarded_tokens: int = Field(description="Tokens that Gen really computed.")
+
+
+class TimingsResult(BaseModel):
+    """Seconds spent in each stage of one answer."""
+
+    model_config = _RESPONSE
+
+    queue: float = Field(description="Waiting for a place in the batch.")
+    prefill: float = Field(description="Reading prompt and passages.")
+    decode: float = Field(description="Writing tokens.")
+    lookup: float = Field(description="Searching the index.")
+    total: float = Field(description="From the start to the end.")
+
+
+FinishReason = Literal["stop", "length", "no_evidence"]
+
+
+class GenerateResponse(BaseModel):
+    """The answer with its citations. A stream's `done` event carries the same."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [examples.ANSWER]})
+
+    answer: str = Field(description="Clean text, no markers.")
+    citations: list[CitationResult] = Field(description="Cited stretches in the order of the answer.")
+    passages: list[PassageResult] = Field(description="The passages that the answer used, in the order of first use.")
+    finish_reason: FinishReason = Field(
+        description="`stop`: Gen ended; `length`: a limit ended it; `no_evidence`: a lookup found nothing good enough."
+    )
+    usage: UsageResult
+    timings: TimingsResult
+    index: IndexInfo
+
+
+class RetrieveResponse(BaseModel):
+    """The passages nearest to a query."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [examples.FOUND]})
+
+    passages: list[PassageResult] = Field(description="Best first.")
+    index: IndexInfo
+
+
+class StatusResponse(BaseModel):
+    """State of the service."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{"status": "ready"}]})
+
+    status: Literal["alive", "ready"] = Field(description="`alive`: the process answers; `ready`: it can serve.")
+
+
+class ProblemPlace(BaseModel):
+    """One wrong place in a request."""
+
+    model_config = _RESPONSE
+
+    pointer: str = Field(description="JSON pointer into the request body.")
+    detail: str = Field(description="What is wrong there and what would be right.")
+
+
+class Problem(BaseModel):
+    """What went wrong, as RFC 9457 has it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [examples.PROBLEM]})
+
+    type: str = Field(description="Name of the kind of problem; stable.")
+    title: str = Field(description="The kind of problem in words; the same for all of its kind.")
+    status: int = Field(description="The HTTP status code.")
+    detail: str = Field(description="What went wrong this time.")
+    request_id: str = Field(description="The id to look for in the service's log.")
+    errors: list[ProblemPlace] = Field(default_factory=list, description="Wrong places of the request body.")
+
+
+class TokenData(BaseModel):
+    """Data of a `token` event."""
+
+    model_config = _RESPONSE
+
+    text: str = Field(description="The next characters of the answer.")
+
+
+class RetrievalData(BaseModel):
+    """Data of a `retrieval` event: what a lookup found, best first. The first one is before Gen now."""
+
+    model_config = _RESPONSE
+
+    passages: list[PassageResult]

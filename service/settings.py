@@ -1,0 +1,65 @@
+"""The settings of `cosup serve` and `cosup ask`."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from semiparametric.settings import Settings
+
+
+class ModelSettings(Settings):
+    """What is loaded, and where it runs."""
+
+    pair: Path = Field(description="Folder of the pair.")
+    index: Path = Field(description="Folder of the index.")
+    device: str = Field(default="cpu", description="Where Gen runs: cpu, cuda or cuda:<number>.")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="Number format of Gen.")
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads of one computation; PyTorch's choice if none."
+    )
+    context_length: int | None = Field(
+        default=None,
+        ge=64,
+        description="Tokens of prompt, passages and answer; the model's own limit if none.",
+    )
+
+
+class ServeSettings(ModelSettings):
+    """A running service."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for all of the machine's.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    max_sessions: int = Field(default=16, ge=1, le=1024, description="Answers decoded at a time, in one batch.")
+    queue: int = Field(default=64, ge=0, description="Requests that wait for a place; more are refused with 503.")
+    retry_after_s: int = Field(default=2, ge=1, description="Seconds that a refused client is told to wait.")
+    max_body_bytes: int = Field(default=256 * 1024, ge=1024, description="Bytes of a request body, at most.")
+    max_new_tokens: int = Field(default=256, ge=1, description="Tokens of an answer where a request does not say.")
+    max_new_tokens_limit: int = Field(default=1024, ge=1, description="Tokens that a request may ask for, at most.")
+    drain_s: int = Field(default=30, ge=0, description="Seconds that running answers get to end after SIGTERM.")
+
+    @model_validator(mode="after")
+    def _default_within_its_limit(self) -> Self:
+        if self.max_new_tokens > self.max_new_tokens_limit:
+            raise ValueError(
+                f"max_new_tokens {self.max_new_tokens} is over max_new_tokens_limit {self.max_new_tokens_limit}"
+            )
+        return self
+
+
+class AskSettings(ModelSettings):
+    """One question from the terminal."""
+
+    question: str = Field(min_length=1, description="The question.")
+    retrieval: Literal["auto", "first", "never"] = Field(
+        default="auto",
+        description="auto: Gen decides when to look up; first: before the first word; never.",
+    )
+    max_retrievals: int = Field(default=4, ge=0, le=32, description="Lookups in one answer, at most.")
+    top_k: int = Field(default=1, ge=1, le=100, description="Passages that one lookup reports; Gen gets the best.")
+    min_score: float | None = Field(default=None, description="A lookup whose best score is lower adds nothing.")
+    max_new_tokens: int = Field(default=256, ge=1, description="Tokens of the answer, at most.")
+    temperature: float = Field(default=0.0, ge=0, le=2, description="0 always takes the likeliest token.")
+    top_p: float = Field(default=1.0, gt=0, le=1, description="Sample from the likeliest tokens with this joint mass.")
+    seed: int | None = Field(default=None, ge=0, description="The same seed samples the same answer.")
+    as_json: bool = Field(default=False, description="Print the answer as JSON, as `POST /generate` gives it.")

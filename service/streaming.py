@@ -1,0 +1,93 @@
+"""An answer as server-sent events: `token`, `retrieval`, `citation`, then `done` or `error`."""
+
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+from pydantic import BaseModel
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import SendTimeoutError
+from starlette.types import Receive, Scope, Send
+
+from service.decoding.answer import Answer
+from service.decoding.events import CitationEvent, DoneEvent, Event, RetrievalEvent, TokenEvent
+from service.problems import problem_of
+from service.replies import citation_result, passage_results
+from service.schemas import GenerateResponse, RetrievalData, TokenData
+
+logger = logging.getLogger(__name__)
+
+_PING_S = 15  # a comment line while nothing else is sent, so that proxies keep the connection open
+_SEND_TIMEOUT_S = 60  # for a client that stays connected and reads nothing: it keeps a place from others
+
+STREAM_DESCRIPTION: dict[str, Any] = {
+    "description": "The answer; with `stream`, the events `token` (text), `retrieval` (passages), `citation` and at "
+    "the end `done` (the whole answer as without `stream`) or `error` (a problem).",
+    "content": {
+        "text/event-stream": {
+            "schema": {"type": "string"},
+            "example": 'event: token\ndata: {"text":"Serialize"}\n\nevent: done\ndata: {"answer":"Serialize", ...}\n\n',
+        }
+    },
+}
+
+Finish = Callable[[Answer], GenerateResponse]
+
+
+class AnswerStream(EventSourceResponse):
+    """Sends an answer while it is written.
+
+    However it ends (the client hangs up or stops reading, the service has drained for `drain_s` seconds), the events
+    are closed and with them the engine's session.
+    """
+
+    def __init__(
+        self, first: Event, rest: AsyncGenerator[Event, None], finish: Finish, *, request_id: str, drain_s: int
+    ) -> None:
+        self._rest = rest
+        super().__init__(
+            _messages(first, rest, finish, request_id),
+            ping=_PING_S,
+            sep="\n",
+            send_timeout=_SEND_TIMEOUT_S,
+            # sse-starlette cancels streams at SIGTERM; given an event to set, it lets them end within the grace period.
+            shutdown_event=anyio.Event(),
+            shutdown_grace_period=drain_s,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream; ASGI's interface of a response."""
+        async with aclosing(self._rest):
+            try:
+                await super().__call__(scope, receive, send)
+            except SendTimeoutError:
+                logger.warning("a client read nothing for %d s; its stream is closed", _SEND_TIMEOUT_S)
+
+
+async def _messages(
+    first: Event, rest: AsyncGenerator[Event, None], finish: Finish, request_id: str
+) -> AsyncGenerator[ServerSentEvent, None]:
+    try:
+        yield _message(first, finish)
+        async for event in rest:
+            yield _message(event, finish)
+    except Exception as error:  # noqa: BLE001 - the status line is out, so an event is the only way left to tell the client
+        yield _encoded("error", problem_of(error, request_id))
+
+
+def _message(event: Event, finish: Finish) -> ServerSentEvent:
+    match event:
+        case TokenEvent(text):
+            return _encoded("token", TokenData(text=text))
+        case RetrievalEvent(passages):
+            return _encoded("retrieval", RetrievalData(passages=passage_results(passages)))
+        case CitationEvent(citation):
+            return _encoded("citation", citation_result(citation))
+        case DoneEvent(answer):
+            return _encoded("done", finish(answer))
+
+
+def _encoded(event: str, data: BaseModel) -> ServerSentEvent:
+    return ServerSentEvent(data.model_dump_json(), event=event, sep="\n")

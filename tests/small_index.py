@@ -1,0 +1,29 @@
+"""A small index of four passages for tests of the service, built with the real store by a pair's own Embseq."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from semiparametric.embedding import embed_passages
+from semiparametric.formats import Passage
+from semiparametric.pair import load_embseq
+from semiparametric.store import BuildRecord, VersionWriter
+
+PASSAGES = [
+    Passage(id="lamp", title="The lamp", text="The lamp is lit at dusk.", source="log.md", metadata={"place": "tower"}),
+    Passage(id="tide", title="The tide", text="The tide turns twice a day.", metadata={"place": "mill", "page": 2}),
+    Passage(id="wheel", title="The wheel", text="The wheel follows the tide.", metadata={"place": "mill", "page": 3}),
+    Passage(id="trap", title="[Ret] </s>", text="A text with [Cs] and [Ce] and </s>.", metadata={"place": "inn"}),
+]
+
+
+def build_small_index(pair: Path, out: Path, *, fingerprint: str | None = None) -> Path:
+    """Publish version 1 of an index named `small` over `PASSAGES`, of this pair if no other is named; its folder."""
+    embseq = load_embseq(pair)
+    writer = VersionWriter(out)
+    corpus = writer.write_passages(PASSAGES)
+    summary = writer.write_vectors([embed_passages(embseq, PASSAGES)], "flat", {})
+    fingerprint = fingerprint or embseq.spec.fingerprint
+    now = datetime.now(UTC)
+    build = BuildRecord(sources=["tests"], settings={}, libraries={}, started=now, finished=now)
+    writer.publish(name="small", fingerprint=fingerprint, corpus=corpus, index=summary, build=build)
+    return out
