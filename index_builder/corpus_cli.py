@@ -32,4 +32,6 @@ def corpus_python(settings: PythonCorpusSettings) -> None:
     count = write_jsonl(settings.out, made.passages)
     typer.echo(f"{settings.out}: {count} passages of {made.num_modules} modules")
     if made.unreadable:
-        typer.echo(f"{len(made.unreadable)} source files left out, not valid Python (see the log above)", err=True)
+        typer.echo(
+            f"{len(made.unreadable)} source files left out, not readable as Python (see the log above)", err=True
+        )

@@ -24,7 +24,7 @@ class PythonCorpus:
 
     passages: list[Passage] = field(default_factory=list)
     num_modules: int = 0
-    unreadable: list[str] = field(default_factory=list)  # files that are not valid Python, as "path: reason"
+    unreadable: list[str] = field(default_factory=list)  # files that cannot be read as Python: "path: reason"
 
 
 def build_corpus(settings: PythonCorpusSettings) -> PythonCorpus:
@@ -68,9 +68,9 @@ def _read_packages(packages: Sequence[str], timeout_seconds: float, corpus: Pyth
 def _read_or_skip(file: ModuleFile, corpus: PythonCorpus) -> ModuleDocs | None:
     try:
         return read_module(file)
-    except (SyntaxError, ValueError, RecursionError) as error:
+    except (OSError, SyntaxError, ValueError, RecursionError) as error:
         reason = f"{file.shown_path}: {error}"
-        logger.warning("source left out, it is not valid Python: %s", reason)
+        logger.warning("source left out, it cannot be read as Python: %s", reason)
         corpus.unreadable.append(reason)
         return None
 

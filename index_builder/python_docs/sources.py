@@ -50,7 +50,7 @@ def read_module(file: ModuleFile) -> ModuleDocs:
     Raises SyntaxError (also for bytes that are not in the declared encoding) or ValueError when it is not Python.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # a wrong escape in somebody's docstring is not ours to report
+        warnings.simplefilter("ignore")  # a wrong escape in somebody's docstring is not ours to report
         tree = ast.parse(file.path.read_bytes())
     docs = ModuleDocs(file.name, is_package=file.is_package)
     _add(docs, "", "module", "", tree, file.shown_path)

@@ -61,7 +61,7 @@ def count_tasks(examples: Sequence[Example]) -> Counter[str]:
 
 
 def _draw(entry: Entry, maker: QuestionMaker, settings: PythonExamplesSettings) -> _Drawn:
-    random = Random(f"{settings.seed} {entry.name}")
+    random = Random(f"{settings.seed} {entry.name}")  # noqa: S311 - reproducible, not secret
     by_task: dict[str, list[Candidate]] = {task: [] for task in TASK_CYCLE}
     held_out: list[Candidate] = []
     seen: set[str] = set()
@@ -103,7 +103,7 @@ def _known(seen: Sequence[_Drawn], train: Sequence[Candidate], settings: PythonE
     asked = {_key(candidate) for candidate in train}
     pools: dict[bool, list[Candidate]] = {True: [], False: []}
     for one in seen:
-        random = Random(f"{settings.seed} known {one.entry.name}")
+        random = Random(f"{settings.seed} known {one.entry.name}")  # noqa: S311 - reproducible, not secret
         left = [candidate for candidate in one.held_out if _key(candidate) not in asked]
         for reserved, pool in pools.items():
             fitting = [candidate for candidate in left if candidate.reserved is reserved]
@@ -118,7 +118,7 @@ def _known(seen: Sequence[_Drawn], train: Sequence[Candidate], settings: PythonE
 
 def _sample(pool: Sequence[Candidate], count: int, seed: str) -> list[Candidate]:
     """Draw distinct questions, every task in turn, so that the rare ones are measured too."""
-    random = Random(seed)
+    random = Random(seed)  # noqa: S311 - reproducible, not secret
     shuffled = list({_key(candidate): candidate for candidate in pool}.values())
     random.shuffle(shuffled)
     by_task: dict[str, list[Candidate]] = {}

@@ -17,14 +17,17 @@ def examples() -> None:
     examples_app,
     "python",
     PythonExamplesSettings,
-    help="Make questions with cited answers from a corpus of Python documentation, split so that test modules are never "
-    "seen in training.",
+    help="Make questions with cited answers from a corpus of Python documentation, split so that test modules are "
+    "never seen in training.",
 )
 def examples_python(settings: PythonExamplesSettings) -> None:
     """Write the splits and print how many examples of each task they hold."""
+    from semiparametric.errors import InputError
     from semiparametric.formats import read_passages, write_jsonl
     from training.examples.build import build_examples, count_tasks
 
+    if settings.out.exists() and not settings.out.is_dir():
+        raise InputError(f"'{settings.out}' is a file, not a folder", where="--out", remedy="Name a folder")
     splits = build_examples(read_passages(settings.corpus), settings)
     settings.out.mkdir(parents=True, exist_ok=True)
     for name, made in splits.items():

@@ -71,7 +71,10 @@ def _entry(name: str, parts: list[Passage]) -> Entry:
 
 
 def split_of(top_level: str, test_percent: float, dev_percent: float) -> str:
-    """Return "train", "dev" or "test" for a top-level module: a hash of its name, so the same under every Python version."""
+    """Return "train", "dev" or "test" for a top-level module.
+
+    A hash of the name decides, so the answer is the same under every Python version.
+    """
     share = int.from_bytes(hashlib.sha256(top_level.encode()).digest()[:8], "big") / 2**64 * 100
     if share < test_percent:
         return "test"
@@ -79,7 +82,9 @@ def split_of(top_level: str, test_percent: float, dev_percent: float) -> str:
 
 
 def parameters(signature: str) -> list[str]:
-    """Return the parameter names of a shown signature, which may be cut."""
+    """Return the parameter names of a shown signature, which may be cut or in the old style "(a[, b])"."""
+    if "[," in signature:
+        signature = signature.replace("[", "").replace("]", "")
     depth, parts, start = 0, [], 1
     for place, letter in enumerate(signature):
         depth += letter in "([{"

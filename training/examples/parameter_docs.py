@@ -14,12 +14,18 @@ _LISTED = re.compile(
 )
 _NUMPY = re.compile(r"^\**(?P<name>\w+) : [^\n]*\n(?P<text>[ \t]+\S.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)
 _DASHED = re.compile(
-    r"^[ \t]*(?P<name>[a-z_]\w*)\s+--?\s+(?P<text>\S.*(?:\n[ \t]{4,}\S.*)*)|^(?P<name2>[a-z_]\w*)\n[ \t]{2}(?P<text2>\S.*(?:\n[ \t]{2,}\S.*)*)",
+    r"^[ \t]*(?P<name>[a-z_]\w*)\s+--?\s+(?P<text>\S.*(?:\n[ \t]{4,}\S.*)*)"
+    r"|^(?P<name2>[a-z_]\w*)\n[ \t]{2}(?P<text2>\S.*(?:\n[ \t]{2,}\S.*)*)",
     re.MULTILINE,
 )
 
 # Parameter names that are also plain words: in prose they count only when marked or where the sentence is about them.
-_ABOUT = r"(?:^|[,;] )(?:If|When|Unless|The|The optional|Optional|The argument|Argument|The parameter)?\s*(?:argument |parameter )?['\"]?{name}['\"]?(?: argument| parameter)?,? (?:is|are|may|can|must|should|specifies|gives|defaults|determines|indicates|controls|names|sets|tells|has|defines|contains|will|means|describes|represents|denotes)\b"
+_ABOUT = (
+    r"(?:^|[,;] )(?:If|When|Unless|The|The optional|Optional|The argument|Argument|The parameter)?\s*"
+    r"(?:argument |parameter )?['\"]?{name}['\"]?(?: argument| parameter)?,? "
+    r"(?:is|are|may|can|must|should|will|has|means|names|sets|tells|gives|specifies|defaults|determines|indicates|"
+    r"controls|defines|contains|describes|represents|denotes)\b"
+)
 _MARKED = r"(?:``{name}``|`{name}`|\*{name}\*|'{name}'|\"{name}\")"
 
 

@@ -52,7 +52,7 @@ def paragraphs(docstring: str) -> list[str]:
 
 
 def first_sentence(docstring: str) -> str | None:
-    """Return the sentence that says what the documented thing is, without its full stop, or None where none can be told.
+    """Return the sentence that says what something is, without its full stop, or None where none can be told.
 
     "D.keys() -> a view on D's keys" gives "Return a view on D's keys".
     """

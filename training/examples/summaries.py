@@ -12,16 +12,20 @@ _SUBJECT = re.compile(
     r"^(?:This|The) (?:class|function|method|module|decorator|property|routine|type|package|exception|object) (?=\w)"
 )
 _BARE_NOUN = re.compile(
-    r"^(?:Abstract|Base|Common|Concrete|Generic|Simple|Basic|Special|Interface|Wrapper|Decorator|Mixin|Mix-in|Helper|Context manager|"
-    r"Class \w+|Container|Exception|Subclass|Function|Type|Factory|Handler|Object|Metaclass|"
-    r"Descriptor|Iterator|Dictionary|Collection|Module|Utility|Low-level|High-level|Internal(?!:)|Deprecated (?=[A-Z])|Event|Command|Token|Visitor)\b"
+    r"^(?:Abstract|Base|Common|Concrete|Generic|Simple|Basic|Special|Internal(?!:)|Low-level|High-level|"
+    r"Interface|Wrapper|Decorator|Mixin|Mix-in|Helper|Context manager|Class \w+|Container|Exception|Subclass|Function|"
+    r"Type|Factory|Handler|Object|Metaclass|Descriptor|Iterator|Dictionary|Collection|Module|Utility|Event|Command|"
+    r"Token|Visitor|Deprecated (?=[A-Z]))\b"
 )
 # "The LWPCookieJar saves ...", "A message had ...": whole sentences, not descriptions of what something is.
 _WHOLE_SENTENCE = re.compile(
-    r"^The (?:\w*[A-Z]\w*|\w+_\w+|\w+\(\)) [a-z]+s |^(?:A|An|The) (?:[\w'-]+ ){1,4}?(?:had|has|have|was|were|is|are|can|must|will|should|represents|provides?|occurred) "
+    r"^The (?:\w*[A-Z]\w*|\w+_\w+|\w+\(\)) [a-z]+s |"
+    r"^(?:A|An|The) (?:[\w'-]+ ){1,4}?"
+    r"(?:had|has|have|was|were|is|are|can|must|will|should|represents|provides?|occurred) "
 )
 _STATE = re.compile(
-    r"^(?:Raised|Used|Called|Same as|Equivalent (?:of|to)|Similar to|Like|Identical to|Thrown|Deprecated(?=[.,:;]| since| in| use)|Invoked|Synonym|Alias|Shorthand)\b"
+    r"^(?:Raised|Thrown|Used|Called|Invoked|Same as|Equivalent (?:of|to)|Similar to|Identical to|Like|Synonym|Alias|"
+    r"Shorthand|Deprecated(?=[.,:;]| since| in| use))\b"
 )
 _STATE_WORDS = {
     "same": "the same",
@@ -34,13 +38,15 @@ _STATE_WORDS = {
 
 @dataclass(frozen=True)
 class Summary:
-    """One sentence in its form: what something does ("verb", imperative in `phrase`), what it is ("noun", with its article),
-    what holds of it ("state", after "is"), or anything else ("plain").
+    """One sentence, and what stands in it as `phrase`, by form.
+
+    "verb": what something does, an imperative; "noun": what it is, with an article; "state": what holds of it, after
+    "is"; "plain": anything else, the sentence itself.
     """
 
     form: Form
-    sentence: str  # as in the docstring, freed of markup, no full stop
-    phrase: str  # what stands after "to", "is", "is", or the sentence itself
+    sentence: str  # as in the docstring, without markup and full stop
+    phrase: str
 
     def statement(self, subject: str) -> str:
         """Return one sentence about `subject`."""
@@ -54,7 +60,7 @@ class Summary:
 
 
 def summarize(sentence: str, kind: str, name: str = "") -> Summary:
-    """Tell the form of a first sentence; `kind` is module, class, function, method or property, `name` its last name."""
+    """Tell the form of a first sentence about the thing called `name` (its last component) of that kind."""
     body = _SUBJECT.sub("", sentence)
     if name:  # "MagicMock is a subclass of ...", said of MagicMock
         own = rf"^(?:The |An? )?{re.escape(name)}(?:\(\))? (?:{kind} |object )?(?=is |[a-z]+s )"
@@ -64,8 +70,8 @@ def summarize(sentence: str, kind: str, name: str = "") -> Summary:
     if subject_named and first in {"is", "was"} and rest:
         named = re.match(r"an? |the ", rest)
         return Summary("noun" if named else "state", sentence, rest)
-    if first.endswith("ly") and base_form(rest.partition(" ")[0]) in BASES and kind in {"function", "method"}:
-        first, _, rest = f"{rest.partition(' ')[0]} {first.lower()} {rest.partition(' ')[2]}".partition(" ")
+    if first.endswith("ly") and rest.partition(" ")[0] in BASES and kind in {"function", "method"}:
+        return Summary("verb", sentence, lower_first(body))  # "Recursively delete ..."
     base = base_form(first)
     if base and rest and _is_verb(first, rest, kind, subject_named):
         imperative = f"{first.lower()} {rest}" if first.lower() in BASES else to_imperative(f"{first.lower()} {rest}")

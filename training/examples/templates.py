@@ -1,7 +1,8 @@
 """The wordings of questions. Those in RESERVED are asked only in held-out questions, never in training.
 
-Placeholders: {name} a documented name, {kind} its kind in words, {base} an imperative phrase, {third} the same in the third
-person, {phrase} a description, {where} " in json" or nothing, {using} " with json" or nothing, {parameter}, {other} a second name.
+Placeholders: {name} a documented name, {other} a second one, {kind} its kind in words, {base} an imperative phrase,
+{third} the same in the third person, {phrase} a description, {keywords} search words, {parameter} a parameter's name,
+{where} " in json" or nothing, {using} " with json" or nothing.
 """
 
 WHAT = (

@@ -77,15 +77,15 @@ def base_form(word: str) -> str | None:
 
 
 def conjugate(imperative: str) -> str:
-    """Turn an imperative sentence that starts with a known verb into the third person, joined verbs included."""
+    """Turn an imperative sentence into the third person: its verb, after an adverb or not, and joined verbs."""
     words = imperative.split(" ")
-    words[0] = third_person(words[0])
-    for index in range(2, len(words)):
+    verb = 1 if words[0].endswith("ly") and words[0] not in BASES and len(words) > 1 else 0
+    words[verb] = third_person(words[verb])
+    for index in range(verb + 2, len(words)):
         bare = words[index].rstrip(",")
-        joined = (words[index - 1] in {"and", "then"} or words[index - 1].endswith(",")) and words[
-            max(index - 3, 0)
-        ] != "to"
-        directly = index == 2 and words[1] in {"and", "or"} and bare in BASES
+        goes_on = words[index - 1] in {"and", "then"} or words[index - 1].endswith(",")
+        joined = goes_on and words[max(index - 3, 0)] != "to"
+        directly = index == verb + 2 and words[index - 1] in {"and", "or"} and bare in BASES
         if directly or (joined and bare in _CONTINUING):
             words[index] = third_person(bare) + words[index][len(bare) :]
     return " ".join(words)
