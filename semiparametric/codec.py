@@ -1,4 +1,4 @@
-"""Between text and the token ids of one pair's Gen. Training and decoding both build their sequences from these pieces."""
+"""Between text and the token ids of one pair's Gen: training and decoding build their sequences from these pieces."""
 
 from collections.abc import Sequence
 

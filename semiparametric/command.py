@@ -1,4 +1,4 @@
-"""One Typer command per settings class: every field is an option under its own name, so a setting can be followed by grep."""
+"""One Typer command per settings class: every field is an option under its own name, so grep can follow a setting."""
 
 import inspect
 import logging
@@ -22,6 +22,7 @@ def settings_command(
     settings: type[Settings],
     *,
     arguments: tuple[str, ...] = (),
+    config_argument: bool = False,
     help: str,  # noqa: A002
 ) -> Callable[[Run], Run]:
     """Register `run(settings)` as the command `name` of `app`.
@@ -31,6 +32,7 @@ def settings_command(
         name: The command's name.
         settings: The class whose fields become options; a nested model's field `b` of `a` becomes `--a.b`.
         arguments: Fields that become positional arguments, in order.
+        config_argument: Whether the YAML file is a positional argument rather than `--config`.
         help: What the command does, for `--help`.
     """
 
@@ -44,8 +46,7 @@ def settings_command(
 
         parameters = [_parameter(names, field, names[-1] in arguments) for names, field in fields.items()]
         parameters.sort(key=lambda parameter: arguments.index(parameter.name) if parameter.name in arguments else 99)
-        config = typer.Option("--config", help="YAML file with settings; options and COSUP_* variables win over it.")
-        parameters.append(_keyword("config", Annotated[Path | None, config], None))
+        parameters.insert(0, _config_parameter(config_argument))
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         app.command(name, help=help)(command)
@@ -96,6 +97,13 @@ def _parameter(names: tuple[str, ...], field: FieldInfo, positional: bool) -> in
     shown = "required" if field.is_required() else f"default: {_shown(field)}"
     info = typer.Option(*flags, help=f"{text} ({shown})")
     return _keyword(_identifier(names), Annotated[_option_type(field.annotation), info], None)
+
+
+def _config_parameter(positional: bool) -> inspect.Parameter:
+    text = "YAML file with settings; options and COSUP_* variables win over it."
+    if positional:
+        return _keyword("config", Annotated[Path, typer.Argument(help=text, metavar="CONFIG")], inspect.Parameter.empty)
+    return _keyword("config", Annotated[Path | None, typer.Option("--config", help=text)], None)
 
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:

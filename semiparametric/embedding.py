@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from semiparametric.errors import PairError
 from semiparametric.formats import Passage
@@ -56,13 +57,14 @@ def as_query(state: Tensor, spec: PairSpec) -> NDArray[np.float32]:
     return as_vector(state.detach(), spec).cpu().numpy()
 
 
-def passage_ids(embseq: Embseq, passages: Sequence[Passage]) -> list[list[int]]:
-    """Passages in the pair's form as Embseq's tokens, with whatever special tokens Embseq's tokenizer puts around them."""
-    form = embseq.spec.passage
-    texts = [form.render(passage.title, passage.text) for passage in passages]
-    if not texts:
+def tokenize_passages(
+    tokenizer: PreTrainedTokenizerBase, spec: PairSpec, passages: Sequence[Passage]
+) -> list[list[int]]:
+    """Passages in the pair's form as Embseq's tokens, with the special tokens that its tokenizer puts around them."""
+    if not passages:
         return []
-    encoded = embseq.tokenizer(texts, truncation=True, max_length=form.max_tokens, split_special_tokens=True)
+    texts = [spec.passage.render(passage.title, passage.text) for passage in passages]
+    encoded = tokenizer(texts, truncation=True, max_length=spec.passage.max_tokens, split_special_tokens=True)
     return [list(ids) for ids in encoded.input_ids]
 
 
@@ -85,11 +87,11 @@ def embed_passages(
     Returns:
         `float32[n, d]`; unit rows where the pair compares by cosine.
     """
-    sequences = passage_ids(embseq, passages)
+    sequences = tokenize_passages(embseq.tokenizer, embseq.spec, passages)
     vectors = np.empty((len(sequences), embseq.spec.dimension), np.float32)
     device = embseq.model.device
     for rows in _length_sorted(sequences, batch_tokens):
-        ids, mask = _padded([sequences[row] for row in rows], embseq.tokenizer.pad_token_id or 0)
+        ids, mask = padded([sequences[row] for row in rows], embseq.tokenizer.pad_token_id or 0)
         hidden = sequence_states(embseq.model, ids.to(device), mask.to(device))
         if hidden.shape[-1] != embseq.spec.dimension:
             raise PairError(f"Embseq gives {hidden.shape[-1]} dimensions, pair.json says {embseq.spec.dimension}")
@@ -112,9 +114,9 @@ def _length_sorted(sequences: Sequence[Sequence[int]], batch_tokens: int) -> Ite
         yield batch
 
 
-def _padded(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+def padded(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
     """Right-padded ids and their mask, both `int64[b, s]`."""
-    longest = max(len(sequence) for sequence in sequences)
+    longest = max((len(sequence) for sequence in sequences), default=1)
     ids = torch.full((len(sequences), longest), pad_id, dtype=torch.long)
     mask = torch.zeros((len(sequences), longest), dtype=torch.long)
     for row, sequence in enumerate(sequences):

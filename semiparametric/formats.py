@@ -20,7 +20,8 @@ _PASSAGE_FIELDS = frozenset({"id", "title", "text", "source", "metadata"})
 class Passage(BaseModel):
     """One entry of a corpus.
 
-    A scalar under a key that the format does not know (`license`, `url`, ...) is kept as metadata, so nothing of a user's corpus is lost.
+    A scalar under a key that the format does not know (`license`, `url`, ...) is kept as metadata, so that nothing of
+    a user's corpus is lost.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -74,7 +75,8 @@ def read_passages(path: Path) -> Iterator[Passage]:
     """Stream the passages of a `.jsonl` or `.jsonl.gz` corpus.
 
     Raises:
-        InputError: The file is missing, not UTF-8, or a line is not a passage; file, line and field are named. Duplicate ids too.
+        InputError: The file is missing, not UTF-8, an id stands twice, or a line is not a passage; file, line and
+            field are named.
     """
     return _read_unique(path, Passage)
 

@@ -78,7 +78,7 @@ def save_pair(
     embseq_tokenizer: PreTrainedTokenizerBase,
     spec: PairSpec,
 ) -> PairSpec:
-    """Write a pair beside `out`, then put it in place of whatever pair stood there; return the spec with its fingerprint.
+    """Write a pair beside `out`, put it in place of the pair that stood there, return the spec with its fingerprint.
 
     Raises:
         PairError: `out` is something other than a pair, so that it must not be replaced.

@@ -1,0 +1,78 @@
+"""What a run reads: passages, examples, and the sequences made of them."""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from semiparametric.codec import Codec
+from semiparametric.embedding import tokenize_passages
+from semiparametric.errors import InputError
+from semiparametric.formats import Example, Passage, read_examples, read_passages
+from semiparametric.spec import PairSpec
+from training.sequences import ANSWER, TrainingSequence, training_sequence
+from training.settings import TrainSettings
+
+
+@dataclass
+class TrainingData:
+    """Passages by id, their places in the corpus, and the examples over them."""
+
+    passages: dict[str, Passage]
+    places: dict[str, int]
+    train: list[Example]
+    held_out: dict[str, list[Example]]
+
+    def passage_tokens(self, tokenizer: PreTrainedTokenizerBase, spec: PairSpec) -> dict[str, tuple[int, ...]]:
+        """Embseq's token ids of every passage."""
+        tokens = tokenize_passages(tokenizer, spec, list(self.passages.values()))
+        return {name: tuple(ids) for name, ids in zip(self.passages, tokens, strict=True)}
+
+    def sequences(self, examples: Iterable[Example], codec: Codec, max_tokens: int) -> list[TrainingSequence]:
+        """Training sequences of examples."""
+        return [training_sequence(example, self.passages, codec, max_tokens=max_tokens) for example in examples]
+
+
+def load_data(settings: TrainSettings) -> TrainingData:
+    """Read and check everything before any model is made.
+
+    Raises:
+        InputError: A file or line is wrong, an id stands in two corpora, or there is nothing to train on.
+    """
+    passages: dict[str, Passage] = {}
+    for path in settings.corpus:
+        for passage in read_passages(path):
+            if passage.id in passages:
+                raise InputError(f"the passage {passage.id!r} stands in another corpus too", where=str(path))
+            passages[passage.id] = passage
+    if not passages:
+        raise InputError("there are no passages", where=", ".join(map(str, settings.corpus)))
+    train = list(chain.from_iterable(read_examples(path) for path in settings.train))
+    if not train:
+        raise InputError("there are no training examples", where=", ".join(map(str, settings.train)))
+    held_out = {name: _sample(path, settings) for name, path in settings.held_out.items()}
+    return TrainingData(passages, {name: place for place, name in enumerate(passages)}, train, held_out)
+
+
+def pretraining_sequences(
+    passages: Iterable[Passage], codec: Codec, max_tokens: int, *, seed: int
+) -> Sequence[TrainingSequence]:
+    """The corpus as blocks of `max_tokens` tokens, passages in random order with EOS between them."""
+    shuffled = list(passages)
+    random.Random(seed).shuffle(shuffled)  # noqa: S311 - an order, not a secret
+    stream = chain.from_iterable((*codec.passage(passage), codec.eos_id) for passage in shuffled)
+    blocks: list[TrainingSequence] = []
+    while block := list(islice(stream, max_tokens)):
+        sequence = TrainingSequence()
+        sequence.add(block, ANSWER)
+        blocks.append(sequence)
+    return blocks
+
+
+def _sample(path: Path, settings: TrainSettings) -> list[Example]:
+    examples = list(read_examples(path))
+    random.Random(settings.seed).shuffle(examples)  # noqa: S311 - a sample, not a secret
+    return examples[: settings.held_out_limit]

@@ -1,0 +1,133 @@
+"""Where a pair starts: from scratch, or from models that exist."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+
+from semiparametric.control import ControlTokens, add_control_tokens
+from semiparametric.errors import InputError, PairError
+from semiparametric.formats import Passage
+from training.settings import ScratchModel, TrainSettings
+
+logger = logging.getLogger(__name__)
+
+# Words keep their leading space, digits stand alone, camelCase and snake_case fall apart into their words, so that a
+# name in a question and the same words in a passage share tokens.
+_WORDS = Regex(r" ?[A-Z]?[a-z]+| ?[A-Z]+(?![a-z])| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+")
+
+
+@dataclass
+class Start:
+    """What training starts from."""
+
+    gen: PreTrainedModel
+    gen_tokenizer: PreTrainedTokenizerBase
+    embseq: PreTrainedModel
+    embseq_tokenizer: PreTrainedTokenizerBase
+    control: ControlTokens
+
+
+def starting_point(settings: TrainSettings, passages: Iterable[Passage]) -> Start:
+    """Gen, Embseq and their tokenizers before the first step.
+
+    Raises:
+        PairError: A base model cannot be loaded, or the hidden sizes differ.
+    """
+    torch.manual_seed(settings.seed)
+    if settings.base_gen is None:
+        tokenizer: PreTrainedTokenizerBase = train_tokenizer(passages, settings.scratch.vocab_size)
+        control = add_control_tokens(tokenizer)
+        gen: PreTrainedModel = LlamaForCausalLM(llama_config(settings.scratch, len(tokenizer)))
+    else:
+        gen, tokenizer = _loaded(AutoModelForCausalLM, settings.base_gen)
+        control = add_control_tokens(tokenizer)
+        gen.resize_token_embeddings(len(tokenizer))
+    embseq, embseq_tokenizer = _embseq(settings, gen, tokenizer)
+    if embseq.config.hidden_size != gen.config.hidden_size:
+        raise PairError(
+            f"Gen has hidden size {gen.config.hidden_size}, Embseq {embseq.config.hidden_size}; they must be equal",
+            remedy="Choose models of one hidden size, or set scratch.hidden_size to Embseq's",
+        )
+    return Start(gen, tokenizer, embseq, embseq_tokenizer, control)
+
+
+def train_tokenizer(passages: Iterable[Passage], vocab_size: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of the corpus: it can spell any text, and has `<pad>`, `<s>` and `</s>`."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(_WORDS, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - 3,  # room for the control tokens
+        special_tokens=["<pad>", "<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((f"{passage.title} :: {passage.text}" for passage in passages), trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
+
+
+def llama_config(scratch: ScratchModel, vocab_size: int) -> LlamaConfig:
+    """Gen's configuration from scratch."""
+    return LlamaConfig(
+        vocab_size=vocab_size,
+        hidden_size=scratch.hidden_size,
+        intermediate_size=scratch.intermediate_size,
+        num_hidden_layers=scratch.gen_layers,
+        num_attention_heads=scratch.heads,
+        num_key_value_heads=scratch.heads,
+        max_position_embeddings=scratch.context_length,
+        tie_word_embeddings=True,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+
+
+def embseq_from_gen(gen: PreTrainedModel, layers: int) -> PreTrainedModel:
+    """Embseq as a copy of Gen's first layers: both then start in one space, as the paper's two Llamas do."""
+    config = type(gen.config)(**(gen.config.to_dict() | {"num_hidden_layers": layers}))
+    embseq = AutoModel.from_config(config)
+    embseq.load_state_dict(gen.base_model.state_dict(), strict=False)
+    return embseq  # type: ignore[no-any-return]
+
+
+def _embseq(
+    settings: TrainSettings, gen: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    if settings.base_embseq is not None:
+        return _loaded(AutoModel, settings.base_embseq)
+    layers = settings.scratch.embseq_layers if settings.base_gen is None else gen.config.num_hidden_layers
+    if layers > gen.config.num_hidden_layers:
+        raise InputError(
+            f"{layers} is more than Gen's {gen.config.num_hidden_layers} layers", where="setting scratch.embseq_layers"
+        )
+    return embseq_from_gen(gen, layers), tokenizer
+
+
+def _loaded(auto: type, name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    try:
+        model = auto.from_pretrained(name, use_safetensors=True, dtype=torch.float32)  # type: ignore[attr-defined]
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise PairError(
+            f"the model {name!r} cannot be loaded ({str(error).splitlines()[0]})",
+            remedy="Name a local folder that holds it, or a hub model that this machine can reach",
+        ) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model, tokenizer

@@ -1,0 +1,92 @@
+"""The settings of `cosup train`: one run makes one pair, in up to three stages."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from semiparametric.settings import Settings
+from semiparametric.spec import Pooling, PromptForm, Similarity
+
+
+class ScratchModel(BaseModel):
+    """Gen's shape, and Embseq's, where they start from scratch: Llama architecture, byte-level BPE tokenizer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    vocab_size: int = Field(default=8192, ge=300, description="Tokens of the tokenizer trained on the corpus.")
+    hidden_size: int = Field(default=256, ge=8, description="Width of the states; also the embedding dimension.")
+    intermediate_size: int = Field(default=1024, ge=8, description="Width of the feed-forward layers.")
+    gen_layers: int = Field(default=4, ge=1, description="Layers of Gen.")
+    embseq_layers: int = Field(
+        default=4, ge=1, description="Layers of Embseq, at most Gen's: it starts as Gen's first ones."
+    )
+    heads: int = Field(default=4, ge=1, description="Attention heads.")
+    context_length: int = Field(default=1024, ge=64, description="Positions that Gen can tell apart, in tokens.")
+
+
+class Stage(BaseModel):
+    """One stage of training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(default=0, ge=0, description="Optimiser steps; 0 leaves the stage out.")
+    batch_size: int = Field(default=64, ge=1, description="Sequences (pretrain) or examples of one step.")
+    learning_rate: float = Field(default=5e-4, gt=0, description="Peak learning rate of AdamW.")
+    warmup_steps: int = Field(default=100, ge=0, description="Steps of linear warm-up.")
+    weight_decay: float = Field(default=0.01, ge=0, description="Weight decay of AdamW.")
+    scheduler: Literal["linear", "cosine", "constant_with_warmup"] = Field(
+        default="linear", description="What the learning rate does after the warm-up."
+    )
+
+
+class CoSupervision(Stage):
+    """The stage that minimises `L_NTP + nsp_weight * L_NSP` (paper, section 3)."""
+
+    nsp_weight: float = Field(default=0.01, ge=0, description="Lambda, the weight of L_NSP beside L_NTP.")
+    passage_tokens_in_ntp: bool = Field(
+        default=True, description="Whether L_NTP counts the tokens of looked-up passages (the authors' default)."
+    )
+    cut_share: float = Field(
+        default=0.0, ge=0, le=1, description="Share of a batch cut after its first [Ret]: cheap negatives for L_NSP."
+    )
+
+
+class TrainSettings(Settings):
+    """Settings of one training run."""
+
+    out: Path = Field(description="Folder of the run: checkpoints, logs, loss.png and the pair in pair/.")
+    corpus: list[Path] = Field(min_length=1, description="Corpus files (.jsonl, .jsonl.gz) that examples cite.")
+    train: list[Path] = Field(min_length=1, description="Example files to train on.")
+    held_out: dict[str, Path] = Field(
+        default_factory=dict, description="Named example files for the checks on the way."
+    )
+    held_out_limit: int = Field(default=500, ge=1, description="Examples of each held-out file that are used.")
+    base_gen: str | None = Field(
+        default=None, description="Local or hub model that Gen starts from; none: from scratch."
+    )
+    base_embseq: str | None = Field(default=None, description="Model that Embseq starts from; none: from Gen's start.")
+    scratch: ScratchModel = ScratchModel()
+    prompt: PromptForm = PromptForm()
+    passage_template: str = Field(default="{title} :: {text}", description="How a passage is shown to both models.")
+    passage_max_tokens: int = Field(default=256, ge=8, description="Tokens of a passage that are read.")
+    max_tokens: int = Field(default=1024, ge=32, description="Tokens of a training sequence at the most.")
+    pooling: Pooling = Field(default="last_token", description="How Embseq's states become one vector.")
+    similarity: Similarity = Field(default="dot", description="dot product, or cosine divided by the temperature.")
+    temperature: float = Field(default=1.0, gt=0, description="Divisor of a score before the softmax of L_NSP.")
+    neighbours: int = Field(
+        default=1,
+        ge=1,
+        description="Examples in a row of a batch whose passages are neighbours in the corpus: hard negatives.",
+    )
+    pretrain: Stage = Stage()
+    lookups: Stage = Stage()
+    co_supervision: CoSupervision = CoSupervision(steps=1000)
+    seed: int = Field(default=0, ge=0, description="Seed of weights, order and everything else.")
+    bf16: bool = Field(default=False, description="Compute in bfloat16 (worth it on a GPU or a CPU with AMX).")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where to train.")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; none: all.")
+    eval_steps: int = Field(default=500, ge=1, description="Steps between checks on the held-out examples.")
+    save_steps: int = Field(default=500, ge=1, description="Steps between checkpoints.")
+    log_steps: int = Field(default=10, ge=1, description="Steps between log lines.")
+    restart: bool = Field(default=False, description="Begin anew although the folder holds a run of other settings.")
