@@ -46,7 +46,7 @@ def next_sequence_loss(queries: Tensor, sequences: Tensor, targets: Tensor, *, t
         temperature: Divisor of the scores.
     """
     if queries.shape[0] == 0:
-        zero = sequences.sum() * 0.0
+        zero = (queries.sum() + sequences.sum()) * 0.0
         return NextSequence(zero, zero.detach())
     scores = queries.float() @ sequences.float().T / temperature  # [q, p]
     right = (scores.argmax(1) == targets).float().mean()

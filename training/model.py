@@ -51,7 +51,8 @@ class CoSupervisedModel(nn.Module):
         ntp, queries = self._gen_terms(batch["groups"])
         if wanted == "ntp":
             return {"loss": ntp, "ntp": ntp.detach()}
-        sequences = torch.cat([self.sequence_vectors(part["ids"], part["mask"]) for part in batch["passages"]])
+        parts = [self.sequence_vectors(part["ids"], part["mask"]) for part in batch["passages"]]
+        sequences = torch.cat(parts) if parts else queries.new_empty(0, self.spec.dimension)
         nsp = next_sequence_loss(queries, sequences, batch["targets"], temperature=self.spec.temperature)
         loss = nsp.loss if wanted == "nsp" else ntp + self.objective.nsp_weight * nsp.loss
         return {"loss": loss, "ntp": ntp.detach(), "nsp": nsp.loss.detach(), "accuracy": nsp.accuracy}

@@ -1,0 +1,102 @@
+"""Gen and Embseq as one trainable module."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from semiparametric.embedding import as_query, embed_passages, tokenize_passages
+from semiparametric.formats import Example, Passage, Segment
+from semiparametric.pair import load_embseq, load_gen
+from training import batches
+from training.batches import Collator
+from training.heldout import Checker
+from training.model import CoSupervisedModel, Objective
+from training.sequences import TrainingSequence, training_sequence
+
+PASSAGES = {
+    f"p{number}": Passage(
+        id=f"p{number}", title=f"Lamp {number}", text=f"Lamp {number} is " + "very " * number + "old."
+    )
+    for number in range(12)
+}
+
+
+def world(pair: Path, objective: Objective) -> tuple[CoSupervisedModel, Collator, list[TrainingSequence]]:
+    gen, embseq = load_gen(pair), load_embseq(pair)
+    tokens = tokenize_passages(embseq.tokenizer, embseq.spec, list(PASSAGES.values()))
+    collator = Collator(
+        {name: tuple(ids) for name, ids in zip(PASSAGES, tokens, strict=True)},
+        gen_pad=0,
+        embseq_pad=0,
+        passage_tokens_in_ntp=False,
+    )
+    examples = [
+        Example(
+            id=name,
+            task="t",
+            question=f"How old is {passage.title}" + "?" * len(passage.text),
+            answers=[],
+            segments=[Segment(text="Old.", passage_id=name)],
+        )
+        for name, passage in PASSAGES.items()
+    ]
+    sequences = [training_sequence(example, PASSAGES, gen.codec, max_tokens=512) for example in examples]
+    return CoSupervisedModel(gen.model, embseq.model, gen.spec, objective), collator, sequences
+
+
+def test_the_objective_is_ntp_plus_lambda_nsp(tiny_pair: Path) -> None:
+    model, collator, sequences = world(tiny_pair, Objective("co-supervised", nsp_weight=0.25))
+    terms = model(**collator(sequences))
+    torch.testing.assert_close(terms["loss"], terms["ntp"] + 0.25 * terms["nsp"])
+    model.objective = Objective("ntp")
+    torch.testing.assert_close(model(**collator(sequences))["loss"], terms["ntp"])
+    model.objective = Objective("nsp")
+    torch.testing.assert_close(model(**collator(sequences))["loss"], terms["nsp"])
+
+
+def test_both_models_learn_from_the_next_sequence_loss(tiny_pair: Path) -> None:
+    model, collator, sequences = world(tiny_pair, Objective("nsp"))
+    model(**collator(sequences))["loss"].backward()
+    for part in (model.gen, model.embseq):
+        assert any(weight.grad is not None and bool(weight.grad.abs().sum() > 0) for weight in part.parameters())
+
+
+def test_length_buckets_change_no_loss(tiny_pair: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, collator, sequences = world(tiny_pair, Objective("co-supervised"))
+    together = collator(sequences)
+    monkeypatch.setattr(batches, "SMALLEST", 1)
+    apart = collator(sequences)
+    assert len(apart["batch"]["groups"]) > len(together["batch"]["groups"])
+    assert len(apart["batch"]["passages"]) > len(together["batch"]["passages"])
+    torch.testing.assert_close(model(**apart)["ntp"], model(**together)["ntp"])
+    torch.testing.assert_close(model(**apart)["nsp"], model(**together)["nsp"])
+
+
+def test_a_batch_without_lookups_trains_the_next_token_alone(tiny_pair: Path) -> None:
+    model, collator, _ = world(tiny_pair, Objective("co-supervised"))
+    plain = TrainingSequence()
+    plain.add([5, 6, 7, 2], 2)
+    terms = model(**collator([plain]))
+    torch.testing.assert_close(terms["loss"], terms["ntp"])
+
+
+def test_held_out_recall_is_that_of_the_saved_pair(tiny_pair: Path) -> None:
+    """The oracle embeds passages and queries one by one through the code that serving uses."""
+    model, collator, sequences = world(tiny_pair, Objective("co-supervised"))
+    model.eval()
+    gen, embseq = load_gen(tiny_pair), load_embseq(tiny_pair)
+    vectors = embed_passages(embseq, list(PASSAGES.values()))
+    ranks = []
+    for gold, sequence in enumerate(sequences):
+        ids = torch.tensor([sequence.cut_after_first_lookup().ids])
+        with torch.inference_mode():
+            state = gen.model.model(input_ids=ids).last_hidden_state[0, -1]
+        scores = vectors @ as_query(state, gen.spec)
+        ranks.append(int((scores > scores[gold]).sum()))
+    checker = Checker(collator.passage_tokens, collator)
+    found = checker.check(model, sequences, checker.corpus_vectors(model), ks=(1, 3, 12))
+    assert found.recall == {k: sum(rank < k for rank in ranks) / 12 for k in (1, 3, 12)}
+    with torch.inference_mode():
+        assert math.isclose(found.ntp, float(model(**collator(sequences))["ntp"]), rel_tol=1e-4)
