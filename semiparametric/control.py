@@ -5,8 +5,10 @@ example builder write control token ids.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from transformers import PreTrainedTokenizerBase
+if TYPE_CHECKING:  # the command line reads settings that know control tokens; it must not wait for transformers
+    from transformers import PreTrainedTokenizerBase
 
 RET = "[Ret]"
 CS = "[Cs]"
@@ -27,14 +29,14 @@ class ControlTokens:
         return frozenset((self.ret, self.cs, self.ce))
 
 
-def add_control_tokens(tokenizer: PreTrainedTokenizerBase) -> ControlTokens:
+def add_control_tokens(tokenizer: "PreTrainedTokenizerBase") -> ControlTokens:
     """Add the control tokens to a tokenizer that lacks them and return their ids."""
     tokenizer.add_special_tokens({"extra_special_tokens": [CS, CE, RET]}, replace_extra_special_tokens=False)
     ids = {token: int(tokenizer.convert_tokens_to_ids(token)) for token in (RET, CS, CE)}  # type: ignore[arg-type]
     return ControlTokens(ret=ids[RET], cs=ids[CS], ce=ids[CE])
 
 
-def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+def encode_text(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
     """Encode text as plain text: a literal `[Ret]` or `</s>` in it gives ordinary tokens, never a special id."""
     ids: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
     return ids

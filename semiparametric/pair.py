@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as progress_bars
 
 from semiparametric.codec import Codec
 from semiparametric.errors import PairError
@@ -120,11 +121,14 @@ _VECTOR_FILES = frozenset({"tokenizer.json", "tokenizer.model", "vocab.txt", "vo
 def _load(auto: Any, folder: Path, device: str, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if not folder.is_dir():
         raise PairError(f"the pair has no {folder.name}/ folder", where=str(folder.parent))
+    progress_bars.disable_progress_bar()  # a bar for a second of loading would only clutter the terminal
     try:
         model = auto.from_pretrained(folder, dtype=dtype, use_safetensors=True, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise PairError(f"cannot be loaded ({error})", where=str(folder)) from error
+    finally:
+        progress_bars.enable_progress_bar()
     return model.eval().to(device), tokenizer
 
 

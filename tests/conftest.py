@@ -11,6 +11,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel, PreTrainedTo
 from semiparametric.control import add_control_tokens
 from semiparametric.pair import save_pair
 from semiparametric.spec import PairSpec, PassageForm
+from tests.kinds import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
 
 TEXTS = (
     "A lighthouse keeper trims the lamp at dusk and notes the weather in the log.",
