@@ -82,8 +82,8 @@ def _passages(modules: dict[str, ModuleDocs], private: bool, max_words: int) -> 
     for module, docs in modules.items():
         for documented in docs.documented.values():
             home, path = _public_path(public, module, documented.path)
-            if private or (is_public(home) and is_public(path) and home not in IMPLEMENTATION_MODULES):
-                shown = shown_module(home)
+            shown = shown_module(home)
+            if private or (is_public(shown) and is_public(path) and home not in IMPLEMENTATION_MODULES):
                 name = f"{shown}.{path}" if path else shown
                 named.append((name, int(home != module), shown, documented))
     for name, _, module, documented in sorted(named, key=lambda row: (row[0], row[1], row[3].source)):

@@ -35,7 +35,7 @@ IMPLEMENTATION_MODULES = frozenset(
 )
 
 # The name under which a module is used, where it differs from that of its file.
-PUBLIC_MODULE_NAMES = {"posixpath": "os.path"}
+PUBLIC_MODULE_NAMES = {"posixpath": "os.path", "_collections_abc": "collections.abc"}
 
 
 @dataclass(frozen=True)
