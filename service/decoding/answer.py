@@ -1,6 +1,5 @@
 """The answer that grows while Gen decodes: its text and the spans that are cited."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from semiparametric.formats import Passage
@@ -125,8 +124,3 @@ def _citation(cited: str, offset: int, found: ScoredPassage) -> Citation | None:
         return None
     start = offset + len(cited) - len(cited.lstrip())
     return Citation(start, start + len(span), found.passage.id, found.score, found.probability)
-
-
-def cited_passages(citations: Sequence[Citation]) -> list[str]:
-    """Passage ids in order of first citation: the numbers `[1]`, `[2]`, ... of a printed answer."""
-    return list(dict.fromkeys(citation.passage_id for citation in citations))

@@ -12,31 +12,13 @@ from numpy.typing import NDArray
 
 from semiparametric.codec import Codec
 from semiparametric.errors import InputError
-from service.decoding.answer import Answer, Citation, ScoredPassage, Timings, Usage
+from service.decoding.answer import ScoredPassage
 from service.decoding.engine import Engine, Sampling
-from service.decoding.events import CitationEvent, DoneEvent, Event, RetrievalEvent, TokenEvent
+from service.decoding.events import Event
 from service.decoding.lookup import PassageStore, look_up
 from service.decoding.loop import DecodingLoop, Limits
 from service.decoding.request import GenerationRequest, check
 from service.decoding.run import Run
-
-__all__ = [
-    "Answer",
-    "Citation",
-    "CitationEvent",
-    "DoneEvent",
-    "Event",
-    "GenerationRequest",
-    "RetrievalEvent",
-    "Sampling",
-    "ScoredPassage",
-    "Timings",
-    "TokenEvent",
-    "Usage",
-    "check",
-    "generate",
-    "retrieve",
-]
 
 
 async def generate(

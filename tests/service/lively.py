@@ -1,0 +1,24 @@
+"""A Gen whose random weights do write control tokens, so that answers hold lookups and citations without training."""
+
+from pathlib import Path
+
+import torch
+
+from semiparametric.pair import Gen, load_gen
+
+
+def lively_gen(pair: Path, *, seed: int = 1) -> Gen:
+    """The pair's Gen with large random weights: its next token depends on all ids, and is often a control token."""
+    gen = load_gen(pair)
+    dice = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in gen.model.parameters():
+            if weight.dim() > 1:
+                weight.normal_(0, 0.4, generator=dice)
+        head = torch.randn(gen.model.config.vocab_size, gen.model.config.hidden_size, generator=dice)
+        control = gen.spec.control
+        head[control.ret] *= 2
+        head[control.ce] *= 2
+        head[gen.codec.eos_id] *= 0.5
+        gen.model.lm_head.weight = torch.nn.Parameter(head)
+    return gen
