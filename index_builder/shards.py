@@ -1,5 +1,6 @@
 """Vectors on the way: one file per stretch of passages, so that a killed build goes on where it stopped."""
 
+import io
 import logging
 import shutil
 from collections.abc import Iterator
@@ -66,8 +67,9 @@ class Shards:
         """Keep a shard; its file appears whole or not at all."""
         path = self._path(number)
         new = path.with_suffix(".new")
-        with new.open("wb") as file:
-            np.save(file, vectors)
+        data = io.BytesIO()  # where numpy itself writes to a full disk, its error does not say so
+        np.save(data, vectors)
+        new.write_bytes(data.getbuffer())
         new.replace(path)
 
     def _path(self, number: int) -> Path:

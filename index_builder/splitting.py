@@ -77,7 +77,7 @@ def _pieces(sentence: str, passage_words: int) -> list[str]:
 def _split(text: str) -> list[str]:
     found = [span.sent for span in _segmenter().segment(text)]
     return (
-        found if "".join(found) == text else [text]
+        found if found and "".join(found) == text else [text]
     )  # it drops white space at the start: then the text is one sentence
 
 

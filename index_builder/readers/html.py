@@ -11,8 +11,8 @@ _UNSEEN = ["script", "style", "template", "noscript", "nav", "svg", "head"]
 _HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 # fmt: off
 _INLINE = {
-    "a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font", "i", "ins", "kbd", "label", "mark",
-    "q", "s", "samp", "small", "span", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr",
+    "a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font", "i", "ins", "kbd", "label",
+    "mark", "q", "s", "samp", "small", "span", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr",
 }
 # fmt: on
 _SPACE = re.compile(r"\s+")

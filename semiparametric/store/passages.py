@@ -97,8 +97,8 @@ class PassageTable:
         """The rows whose metadata equals the filter in each of its fields, ascending, `int64[n]`; for no field all."""
         matching = np.ones(len(self), bool)
         for field, value in filter.items():
-            values = pc.map_lookup(self._table["metadata"], query_key=field, occurrence="first")
-            matching &= pc.is_in(values, value_set=pa.array(_encodings(value), pa.string())).to_numpy()
+            values = pa.array(_encodings(value), pa.string())
+            matching &= np.concatenate([_has(batch["metadata"], field, values) for batch in self._batches])
         return np.flatnonzero(matching)
 
     def close(self) -> None:
@@ -159,6 +159,15 @@ def _encodings(value: Scalar) -> list[str]:
     elif isinstance(value, int) and abs(value) <= 2**53:  # greater integers are not all floats
         forms.append(float(value))
     return [_encode(form) for form in forms]
+
+
+def _has(metadata: pa.MapArray, field: str, values: pa.StringArray) -> NDArray[np.bool_]:
+    """Which rows have one of the values in a field. (Arrow's own `map_lookup` takes ten times as long.)"""
+    entries = pc.and_(pc.equal(metadata.keys, field), pc.is_in(metadata.items, value_set=values))
+    rows = np.searchsorted(metadata.offsets.to_numpy(), np.flatnonzero(entries), side="right") - 1
+    matching = np.zeros(len(metadata), bool)
+    matching[rows] = True
+    return matching
 
 
 def _true_rows(mask: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -1,0 +1,68 @@
+"""Splitting: sentence ends, the limit, nothing lost."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from index_builder.documents import Block, Section
+from index_builder.splitting import count_words, sentences, split_section
+
+
+def split(text: str, passage_words: int, *, verbatim: bool = False) -> list[str]:
+    return split_section(Section("T", (Block(text, verbatim),)), passage_words)
+
+
+def test_a_passage_ends_where_a_sentence_ends() -> None:
+    text = "Dr. Ames trims the lamp, e.g. at dusk. He rests! Is it 3.5 m high? It is. The end comes late."
+    assert split(text, 12) == [
+        "Dr. Ames trims the lamp, e.g. at dusk. He rests!",
+        "Is it 3.5 m high? It is. The end comes late.",
+    ]
+
+
+def test_parts_of_a_section_are_of_similar_length() -> None:
+    text = " ".join(f"Sentence number {n} has six words." for n in range(21))  # 126 words
+    assert [count_words(part) for part in split(text, 120)] == [66, 60]
+
+
+def test_only_a_sentence_beyond_the_limit_is_cut_and_between_words() -> None:
+    text = "Short one. " + " ".join(f"w{n}" for n in range(25)) + ". Short two."
+    parts = split(text, 10)
+    assert all(count_words(part) <= 10 for part in parts)
+    assert " ".join(parts).split() == text.split()
+
+
+def test_code_is_cut_between_lines_only() -> None:
+    code = "\n".join(f"    call({n}). then({n})" for n in range(10))
+    parts = split(code, 7, verbatim=True)
+    assert "\n".join(part.strip() for part in parts).split() == code.split()
+    assert all(line.strip().startswith("call(") for part in parts for line in part.splitlines())
+
+
+def test_scripts_without_spaces_are_counted_by_character() -> None:
+    text = "灯台守は夕暮れに灯を点す。" * 20
+    parts = split(text, 60)
+    assert "".join(parts) == text
+    assert all(part.endswith("。") and count_words(part) <= 60 for part in parts)
+
+
+@pytest.mark.parametrize("text", ["word " * 5000, "x" * 20_000, "One. Two! Three? (see p. 4) " * 800])
+def test_long_paragraphs_are_split_in_linear_time_and_whole(text: str) -> None:
+    start = time.perf_counter()
+    assert "".join(sentences(text)) == text
+    assert time.perf_counter() - start < 5
+
+
+def test_a_long_paragraph_has_the_sentences_of_its_parts() -> None:
+    sentence = "The keeper trims it at dusk (see p. 4, Fig. 2) and writes it down. "
+    assert sentences(sentence * 300) == [sentence] * 300
+
+
+@settings(deadline=None)
+@given(text=st.text(alphabet=st.sampled_from("ab .!?\n\t(\"'é灯。1"), max_size=300), limit=st.integers(1, 12))
+def test_no_text_is_lost_and_no_limit_exceeded(text: str, limit: int) -> None:
+    parts = split(text, limit)
+    assert "".join("".join(parts).split()) == "".join(text.split())
+    assert all(1 <= count_words(part) <= limit for part in parts)
