@@ -47,7 +47,7 @@ def train(settings: TrainSettings) -> Path:
     data = load_data(settings)
     start = starting_point(settings, data.passages.values())
     if _on_cpu(settings):
-        # Short sequences: the backward pass of fused attention took a third of a step on a CPU, plain attention a tenth.
+        # The backward pass of fused attention took a third of a step of short sequences, plain attention a tenth.
         start.gen.set_attn_implementation("eager")
         start.embseq.set_attn_implementation("eager")
     model = CoSupervisedModel(start.gen, start.embseq, _spec(settings, start), Objective("ntp"))
