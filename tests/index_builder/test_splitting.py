@@ -48,11 +48,11 @@ def test_scripts_without_spaces_are_counted_by_character() -> None:
     assert all(part.endswith("。") and count_words(part) <= 60 for part in parts)
 
 
-@pytest.mark.parametrize("text", ["word " * 5000, "x" * 20_000, "One. Two! Three? (see p. 4) " * 800])
+@pytest.mark.parametrize("text", ["word " * 5000, "x" * 20_000, "One. Two! Three? (see p. 4) " * 10_000])
 def test_long_paragraphs_are_split_in_linear_time_and_whole(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert "".join(sentences(text)) == text
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 30  # the splitter alone takes minutes for the last one
 
 
 def test_a_long_paragraph_has_the_sentences_of_its_parts() -> None:
