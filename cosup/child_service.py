@@ -21,11 +21,11 @@ _LOG_LINES_SHOWN = 5
 
 
 class ChildService:
-    """A running `cosup serve`; `url` is known once `wait_until_ready` has returned."""
+    """A running `cosup serve` that logs to `log`; `url` is known once `wait_until_ready` has returned."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self._process = process
-        self._log = log
+        self.log = log
         self.url = ""
 
     def wait_until_ready(self) -> str:
@@ -87,11 +87,11 @@ class ChildService:
         return ""
 
     def _log_lines(self) -> list[str]:
-        return self._log.read_text("utf-8", errors="replace").splitlines()
+        return self.log.read_text("utf-8", errors="replace").splitlines()
 
     def _failure(self, what: str) -> CosupError:
         last = "\n".join(self._log_lines()[-_LOG_LINES_SHOWN:])
-        return CosupError(f"{what}. The end of its log, {self._log}:\n{last}", where="cosup serve")
+        return CosupError(f"{what}. The end of its log, {self.log}:\n{last}", where="cosup serve")
 
 
 @contextmanager

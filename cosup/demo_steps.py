@@ -39,7 +39,7 @@ def run(settings: DemoSettings, questions: Sequence[str]) -> None:
     """
     fingerprint = read_spec(settings.pair).fingerprint
     folder = _working_folder(settings.folder)
-    corpus, index = folder / "corpus.jsonl.gz", folder / "index"
+    corpus, index = folder / "corpus.jsonl.gz", folder / "python"
     with _step("1/4 Corpus from the documentation of this Python"):
         _cosup("corpus", "python", "--out", str(corpus))
     with _step("2/4 Index"):

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from contextlib import aclosing
 
+import transformers
 import typer
 
 from semiparametric.errors import CosupError
@@ -26,6 +27,7 @@ def ask(settings: AskSettings) -> None:
         InputError: The question or a setting is wrong.
         PairError, StoreError: The pair or the index cannot be loaded.
     """
+    transformers.utils.logging.disable_progress_bar()
     check_models(settings)
     asyncio.run(_ask(settings))
 

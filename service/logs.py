@@ -6,6 +6,8 @@ import sys
 import traceback
 from datetime import UTC, datetime
 
+import transformers
+
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a record: time, level, logger, message, the record's own `fields`, the traceback."""
@@ -25,7 +27,8 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_as_json() -> None:
-    """Send all log records of this process to stderr as JSON lines."""
+    """Send all log records of this process to stderr as JSON lines, and nothing else."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    transformers.utils.logging.disable_progress_bar()

@@ -10,13 +10,16 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service.app import create_app
+from service.schemas import GenerateRequest
 from service.settings import ServeSettings
 from tests.service.running import client_of, running_app
 from tests.small_index import build_small_index
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.bad_input]
 
 QUESTION = {"question": "What does the keeper write down?"}
 JSON = {"content-type": "application/json"}
@@ -79,6 +82,26 @@ async def test_a_wrong_field_is_named_with_its_rule(
     assert place["pointer"] == pointer
     assert detail in place["detail"]
     assert place["detail"] in document["detail"]
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+)
+FIELDS = st.sampled_from([name for name in GenerateRequest.model_fields if name != "max_new_tokens"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(fields=st.dictionaries(FIELDS, VALUES, max_size=4), question=st.text(min_size=1, max_size=40))
+async def test_no_values_make_it_fail_they_are_served_or_refused(
+    client: httpx.AsyncClient, fields: dict[str, Any], question: str
+) -> None:
+    body = {"question": question, "max_new_tokens": 2} | fields
+    reply = await client.post("/generate", content=json.dumps(body), headers=JSON)
+    if reply.status_code != 200:
+        document = problem(reply, reply.status_code)
+        assert reply.status_code in {404, 422}
+        assert all(place["pointer"][2:].split("/")[0] in body for place in document.get("errors", []))
 
 
 async def test_all_wrong_fields_are_named_together(client: httpx.AsyncClient) -> None:

@@ -1,0 +1,160 @@
+"""`cosup serve` as a real process, asked over loopback: start, hang-ups, draining, and refusals before it listens."""
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cosup.child_service import ChildService, child_service
+from tests.small_index import build_small_index
+
+pytestmark = pytest.mark.system
+
+LONG = {"question": "What does the keeper write down?", "retrieval": "never", "max_new_tokens": 12_000}
+SHORT = LONG | {"max_new_tokens": 2}
+
+
+@pytest.fixture(scope="module")
+def patient_pair(tiny_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny pair with room for answers that take many seconds; a random Gen goes on until its limit."""
+    pair = tmp_path_factory.mktemp("pair") / "patient"
+    shutil.copytree(tiny_pair, pair)
+    config = pair / "gen" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 16_384}))
+    return pair
+
+
+@pytest.fixture(scope="module")
+def index(tiny_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_small_index(tiny_pair, tmp_path_factory.mktemp("index") / "small")
+
+
+def options(pair: Path, index: Path, **settings: object) -> list[str]:
+    settings = {"pair": pair, "index": index, "port": 0, "threads": 1, "max_new_tokens_limit": 20_000} | settings
+    return [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def entries_of(log: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def seconds_until_a_place_is_free(service: ChildService) -> float:
+    start = time.monotonic()
+    while httpx.post(f"{service.url}/generate", json=SHORT, trust_env=False).status_code != 200:
+        assert time.monotonic() - start < 60
+        time.sleep(0.02)
+    return time.monotonic() - start
+
+
+@pytest.fixture(scope="module")
+def service(patient_pair: Path, index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChildService]:
+    """A service with a single place, so that a place that is not given back is noticed at once."""
+    log = tmp_path_factory.mktemp("service") / "log"
+    with child_service(options(patient_pair, index, max_sessions=1, queue=0), log) as service:
+        service.wait_until_ready()
+        yield service
+
+
+def test_a_service_says_where_it_listens_and_logs_nothing_but_json(service: ChildService) -> None:
+    headers = {"X-Request-Id": "r7"}
+    reply = httpx.post(f"{service.url}/generate", json=SHORT, headers=headers, trust_env=False)
+    assert reply.status_code == 200
+    assert reply.json()["usage"]["completion_tokens"] == 2
+    entries = entries_of(service.log)
+    assert [entry["url"] for entry in entries if "url" in entry] == [service.url]
+    assert [entry["path"] for entry in entries if entry.get("request_id") == "r7"] == ["/generate"]
+
+
+def test_a_client_that_hangs_up_while_its_answer_streams_frees_its_place(service: ChildService) -> None:
+    body = LONG | {"stream": True}
+    headers = {"X-Request-Id": "hangs-up"}
+    with httpx.stream("POST", f"{service.url}/generate", json=body, headers=headers, trust_env=False) as reply:
+        lines = reply.iter_lines()
+        assert next(lines) == "event: token"
+        assert httpx.post(f"{service.url}/generate", json=SHORT, trust_env=False).status_code == 503
+    assert seconds_until_a_place_is_free(service) < 2
+    [line] = [entry for entry in entries_of(service.log) if entry.get("request_id") == "hangs-up"]
+    assert line["status"] == 200
+    assert line["finished"] is False
+
+
+def test_a_client_that_hangs_up_while_it_waits_frees_its_place(service: ChildService) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{service.url}/generate", json=LONG, timeout=1, trust_env=False)
+    assert seconds_until_a_place_is_free(service) < 2
+    assert 499 in [entry.get("status") for entry in entries_of(service.log)]
+
+
+def test_a_body_without_end_is_refused_while_it_comes(service: ChildService) -> None:
+    address = httpx.URL(service.url)
+    head = "POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((address.host, address.port or 0), timeout=30) as connection:
+        connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        sender = threading.Thread(target=send_chunks, args=(connection,))
+        sender.start()
+        reply = connection.recv(65536)
+    sender.join()
+    assert reply.startswith(b"HTTP/1.1 413 ")
+
+
+def send_chunks(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the service closes the connection after its answer
+        while True:
+            connection.sendall(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+
+
+def test_after_sigterm_a_running_answer_is_finished_and_nothing_new_accepted(
+    patient_pair: Path, index: Path, tmp_path: Path
+) -> None:
+    body = LONG | {"max_new_tokens": 1500, "stream": True}
+    with child_service(options(patient_pair, index), tmp_path / "log") as service:
+        service.wait_until_ready()
+        with httpx.stream("POST", f"{service.url}/generate", json=body, timeout=60, trust_env=False) as reply:
+            lines = reply.iter_lines()
+            next(lines)
+            stopper = threading.Thread(target=service.stop)
+            stopper.start()
+            time.sleep(0.7)
+            with pytest.raises(httpx.ConnectError):
+                httpx.get(f"{service.url}/health", trust_env=False)
+            assert "event: done" in list(lines)
+        stopper.join()
+
+
+def test_an_answer_that_outlasts_the_drain_is_cut_and_the_exit_is_still_clean(
+    patient_pair: Path, index: Path, tmp_path: Path
+) -> None:
+    with child_service(options(patient_pair, index, drain_s=1), tmp_path / "log") as service:
+        service.wait_until_ready()
+        with httpx.stream("POST", f"{service.url}/generate", json=LONG | {"stream": True}, trust_env=False) as reply:
+            lines = reply.iter_lines()
+            next(lines)
+            start = time.monotonic()
+            stopper = threading.Thread(target=service.stop)
+            stopper.start()
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(lines)
+        stopper.join()
+        assert time.monotonic() - start < 20
+
+
+@pytest.mark.bad_input
+def test_a_damaged_index_is_not_served(tiny_pair: Path, index: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(index, damaged)
+    vectors = damaged / "versions" / "1" / "index.faiss"
+    vectors.write_bytes(vectors.read_bytes()[:-40])
+    command = [sys.executable, "-m", "cosup", "serve", *options(tiny_pair, damaged)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "index.faiss" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
