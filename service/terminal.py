@@ -1,5 +1,6 @@
 """An answer on a terminal: `[1]` after each cited span, and the cited passages below."""
 
+import re
 import shutil
 import textwrap
 from collections.abc import Callable
@@ -9,7 +10,9 @@ import typer
 from service.schemas import GenerateResponse, PassageResult
 
 _WIDTH = 100  # columns at most, however wide the terminal is
+_LEAST_WIDTH = 20
 _INDENT = "    "
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # control, and writing backwards
 
 
 class AnswerWriter:
@@ -54,8 +57,8 @@ def cited_passages(response: GenerateResponse) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without control characters, which could do anything to a terminal; line ends and tabs stay."""
-    return "".join(character for character in text if character in "\n\t" or character.isprintable())
+    """The text without what could do anything to a terminal; line ends and tabs stay."""
+    return _UNSAFE.sub("", text)
 
 
 def _block(number: int, passage: PassageResult) -> str:
@@ -66,6 +69,6 @@ def _block(number: int, passage: PassageResult) -> str:
 
 
 def _wrapped(text: str) -> str:
-    width = min(shutil.get_terminal_size().columns, _WIDTH)
+    width = max(_LEAST_WIDTH, min(shutil.get_terminal_size().columns, _WIDTH))
     lines = (textwrap.wrap(line, width - len(_INDENT), drop_whitespace=False) or [""] for line in text.splitlines())
     return "\n".join((_INDENT + piece).rstrip() for pieces in lines for piece in pieces)

@@ -62,4 +62,7 @@ def test_a_passage_is_shown_with_title_score_place_and_wrapped_text(monkeypatch:
 
 
 def test_control_characters_never_reach_the_terminal() -> None:
-    assert printable("\x1b[2Jred\x07 \u202etfel\r\n\ttab é 灯") == "[2Jred tfel\n\ttab é 灯"
+    assert (
+        printable("\x1b[2Jred\x07 \u202etfel\r\n\ttab é 灯 7\u00a0kg 👩\u200d🚀")
+        == "[2Jred tfel\n\ttab é 灯 7\u00a0kg 👩\u200d🚀"
+    )
