@@ -4,6 +4,7 @@ Text never becomes control: whatever users, passages or answers contain, only th
 example builder write control token ids.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,5 +39,27 @@ def add_control_tokens(tokenizer: "PreTrainedTokenizerBase") -> ControlTokens:
 
 def encode_text(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
     """Encode text as plain text: a literal `[Ret]` or `</s>` in it gives ordinary tokens, never a special id."""
-    ids: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
-    return ids
+    return encode_texts(tokenizer, [text])[0]
+
+
+def encode_texts(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> list[list[int]]:
+    """Encode many texts as `encode_text` does one."""
+    if not texts:
+        return []
+    encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False)
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    return [_spelled(tokenizer, list(ids), special) for ids in encoded.input_ids]
+
+
+def _spelled(tokenizer: "PreTrainedTokenizerBase", ids: list[int], special: set[int]) -> list[int]:
+    """Spell special ids character by character: a Unigram model has `</s>` among its pieces and finds it in text."""
+    if special.isdisjoint(ids):
+        return ids
+    spelled: list[int] = []
+    for token_id in ids:
+        if token_id in special:
+            characters = list(str(tokenizer.convert_ids_to_tokens(token_id)))
+            spelled += tokenizer.convert_tokens_to_ids(characters)  # type: ignore[arg-type]
+        else:
+            spelled.append(token_id)
+    return spelled

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from semiparametric.control import encode_texts
 from semiparametric.errors import PairError
 from semiparametric.formats import Passage
 from semiparametric.pair import Embseq
@@ -64,8 +65,16 @@ def tokenize_passages(
     if not passages:
         return []
     texts = [spec.passage.render(passage.title, passage.text) for passage in passages]
-    encoded = tokenizer(texts, truncation=True, max_length=spec.passage.max_tokens, split_special_tokens=True)
-    return [list(ids) for ids in encoded.input_ids]
+    before, after = _frame(tokenizer)
+    room = max(spec.passage.max_tokens - len(before) - len(after), 0)
+    return [before + ids[:room] + after for ids in encode_texts(tokenizer, texts)]
+
+
+def _frame(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """The special tokens that the tokenizer puts before and after a text."""
+    framed = tokenizer("a", return_special_tokens_mask=True)
+    ids, added = framed.input_ids, framed.special_tokens_mask
+    return ids[: added.index(0)], ids[len(added) - added[::-1].index(0) :]
 
 
 @torch.inference_mode()

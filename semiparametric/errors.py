@@ -14,7 +14,7 @@ class CosupError(Exception):
         self.message = message
         self.where = where
         self.remedy = remedy
-        super().__init__(message, where, remedy)
+        super().__init__(message)
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message

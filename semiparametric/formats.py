@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -40,7 +41,8 @@ class Passage(BaseModel):
         extra = {key: value for key, value in data.items() if key not in _PASSAGE_FIELDS}
         kept = {key: value for key, value in data.items() if key in _PASSAGE_FIELDS}
         scalars = {key: value for key, value in extra.items() if isinstance(value, (str, int, float, bool))}
-        return kept | {"metadata": scalars | (data.get("metadata") or {})}
+        given = data.get("metadata", {})
+        return kept | {"metadata": scalars | given if isinstance(given, dict) else given}
 
 
 class Segment(BaseModel):
@@ -145,7 +147,7 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
             where=f"{path}, line {number}",
             remedy="Save the file as UTF-8",
         ) from error
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"not a whole gzip file ({error})", where=f"{path}, after line {number}") from error
 
 

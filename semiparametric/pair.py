@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
+from safetensors import SafetensorError
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as progress_bars
 
@@ -53,7 +54,10 @@ def read_spec(pair: Path) -> PairSpec:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise PairError(first["msg"], where=f"{path}, field {field}") from error
+        value = "" if not field or first["type"] in {"missing", "extra_forbidden"} else f" (got {first['input']!r})"
+        remedy = "Use the version of Cosup that wrote the pair" if field == "format_version" else None
+        where = f"{path}, field {field}" if field else str(path)
+        raise PairError(first["msg"] + value, where=where, remedy=remedy) from error
 
 
 def load_gen(pair: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Gen:
@@ -123,12 +127,17 @@ def _load(auto: Any, folder: Path, device: str, dtype: torch.dtype) -> tuple[Pre
         raise PairError(f"the pair has no {folder.name}/ folder", where=str(folder.parent))
     progress_bars.disable_progress_bar()  # a bar for a second of loading would only clutter the terminal
     try:
-        model = auto.from_pretrained(folder, dtype=dtype, use_safetensors=True, local_files_only=True)
+        model, found = auto.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise PairError(f"cannot be loaded ({error})", where=str(folder)) from error
     finally:
         progress_bars.enable_progress_bar()
+    lacking = sorted(name for name in found["missing_keys"] if "pooler" not in name)  # an encoder's pooler is not used
+    if lacking:  # transformers fills them with random numbers and only logs it
+        raise PairError(f"its weights lack {', '.join(lacking)}", where=str(folder))
     return model.eval().to(device), tokenizer
 
 

@@ -5,7 +5,13 @@ from typing import Any, ClassVar, Self
 
 import yaml
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from semiparametric.errors import InputError
 
@@ -46,6 +52,8 @@ class Settings(BaseSettings):
             return bound(**given)  # type: ignore[no-any-return]
         except ValidationError as error:
             raise InputError(_all_problems(error), where=str(yaml_file) if yaml_file else "settings") from error
+        except SettingsError as error:  # the environment only: a list or a nested class that is not JSON
+            raise InputError(str(error), where="environment", remedy='Write it as JSON, as in ["a", "b"]') from error
 
 
 def _read_yaml(path: Path | None) -> dict[str, Any]:
@@ -55,8 +63,12 @@ def _read_yaml(path: Path | None) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"cannot be read as YAML ({error})", where=str(path)) from error
+    rule = "a settings file holds `name: value` lines"
     if not isinstance(values, dict):
-        raise InputError("a settings file holds `name: value` lines", where=str(path))
+        raise InputError(rule, where=str(path))
+    for name in values:
+        if not isinstance(name, str):
+            raise InputError(f"the name {name!r} is not text; {rule}", where=str(path))
     return values
 
 
