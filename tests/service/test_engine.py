@@ -193,6 +193,8 @@ async def test_closing_in_the_middle_of_decoding_frees_the_place_at_once(tiny_pa
         following = await asyncio.wait_for(engine.open([7, 8], Sampling()), timeout=10)
         assert len(await decoded(following, 3, forbidden=[STOP])) == 3
         assert session.forwarded_tokens < 100
+        with pytest.raises(CosupError, match="the session is closed"):
+            await session.query_state()
         await following.close()
 
 

@@ -301,7 +301,7 @@ async def test_control_tokens_in_question_and_passages_stay_text(tiny_pair: Path
         ({"retrieval": "auto"}, "retrieval: 'auto' needs an index"),
     ],
 )
-async def test_a_request_that_cannot_be_answered_says_why(
+async def test_a_request_that_cannot_be_answered_is_refused_with_the_reason(
     changes: dict[str, Any], message: str, tiny_pair: Path
 ) -> None:
     gen = load_gen(tiny_pair)

@@ -16,7 +16,7 @@ from semiparametric.pair import Gen
 from service.engines.transformers.forward import Forward
 from service.engines.transformers.sampling import Chooser, choose
 
-SIMILAR_LENGTH = 0.75  # rows at least this share as long as the longest are computed with it; padding costs the rest
+SIMILAR_LENGTH = 0.75  # the shortest of rows computed together has at least this share of the longest; padding costs
 
 
 @dataclass(frozen=True)
@@ -125,13 +125,14 @@ class Batch:
         return outcome
 
     def _next_prefill(self, budget: int) -> list[Row]:
-        """Rows of similar length to compute together, the longest first."""
-        waiting = sorted((row for row in self._rows if row.goal and row.pending > 1), key=lambda row: -row.pending)
-        if not waiting:
-            return []
-        width = min(waiting[0].pending, budget)
-        similar = [row for row in waiting if row.pending >= SIMILAR_LENGTH * width]
-        return similar[: max(1, budget // width)]
+        """Rows of similar length to compute together, the shortest first: they are what a client waits least for."""
+        waiting = sorted((row for row in self._rows if row.goal and row.pending > 1), key=lambda row: row.pending)
+        if not waiting or (waiting[0].pending > budget and budget < self._prefill_tokens):
+            return []  # what is left of the budget would only cut a piece off the next row
+        similar = [row for row in waiting if SIMILAR_LENGTH * row.pending <= waiting[0].pending]
+        while len(similar) > 1 and len(similar) * similar[-1].pending > budget:
+            similar.pop()
+        return similar
 
     def _prefill(self, rows: list[Row], budget: int, outcome: Outcome) -> int:
         """Compute pending ids of rows, at most `budget` positions with padding; the positions computed."""

@@ -208,6 +208,7 @@ class _Session:
     async def close(self) -> None:
         """Free the session's place, also in the middle of `decode`."""
         self._engine.forget(self._row)
+        self.fail(CosupError("the session is closed"))
 
     def fail(self, error: CosupError) -> None:
         """Have the call under way and all later ones raise."""
