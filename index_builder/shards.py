@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,12 +66,9 @@ class Shards:
 
     def write(self, number: int, vectors: NDArray[np.float32]) -> None:
         """Keep a shard; its file appears whole or not at all."""
-        path = self._path(number)
-        new = path.with_suffix(".new")
         data = io.BytesIO()  # where numpy itself writes to a full disk, its error does not say so
         np.save(data, vectors)
-        new.write_bytes(data.getbuffer())
-        new.replace(path)
+        _write_whole(self._path(number), data.getbuffer())
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.npy"
@@ -90,6 +88,14 @@ class Shards:
         if self._folder.exists():
             shutil.rmtree(self._folder)
         self._folder.mkdir()
-        new = self._record.with_suffix(".new")
-        new.write_text(self._inputs.model_dump_json(indent=2) + "\n", "utf-8")
-        new.replace(self._record)
+        _write_whole(self._record, self._inputs.model_dump_json(indent=2).encode() + b"\n")
+
+
+def _write_whole(path: Path, data: bytes | memoryview) -> None:
+    """Write a file so that neither a kill nor a loss of power leaves a part of it under its name."""
+    new = path.with_suffix(".new")
+    with new.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

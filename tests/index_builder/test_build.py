@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from semiparametric.errors import BusyError, InputError, PairError, StoreError
 from semiparametric.formats import Passage, read_passages, write_jsonl
 from semiparametric.pair import load_embseq, read_spec
 from semiparametric.store import Store, current_version, versions
+from semiparametric.store.index_types import INDEX_TYPES
 from semiparametric.store.lock import build_lock
 
 ROOT = Path(__file__).parents[2]
@@ -156,6 +158,7 @@ class build_with_small_files:  # noqa: N801 - reads as a with-statement
         resource.setrlimit(resource.RLIMIT_FSIZE, self._limits)
 
 
+@pytest.mark.bad_input
 def test_a_full_disk_leaves_the_served_version_and_the_build_resumes_with_more_space(
     tmp_path: Path, tiny_pair: Path, corpus: Path, small_disk: Path
 ) -> None:
@@ -176,6 +179,7 @@ def test_a_full_disk_leaves_the_served_version_and_the_build_resumes_with_more_s
 
 
 @pytest.mark.parametrize("limit", [3_000, 12_000, 60_000])
+@pytest.mark.bad_input
 def test_a_disk_that_fills_up_at_any_file_is_reported(
     tmp_path: Path, tiny_pair: Path, limit: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -190,6 +194,7 @@ def test_a_disk_that_fills_up_at_any_file_is_reported(
     assert build_index(settings).version == 1
 
 
+@pytest.mark.bad_input
 def test_a_read_only_file_system_is_reported(tmp_path: Path, tiny_pair: Path, corpus: Path, small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(
@@ -198,12 +203,14 @@ def test_a_read_only_file_system_is_reported(tmp_path: Path, tiny_pair: Path, co
         build_index(BuildSettings(pair=tiny_pair, corpus=corpus, out=small_disk / "index"))
 
 
+@pytest.mark.bad_input
 def test_a_file_in_the_place_of_the_index_is_reported(tmp_path: Path, tiny_pair: Path, corpus: Path) -> None:
     for out in (corpus, corpus / "below"):
         with pytest.raises(StoreError, match=r"is a file, not a folder"):
             build_index(BuildSettings(pair=tiny_pair, corpus=corpus, out=out))
 
 
+@pytest.mark.bad_input
 def test_a_second_build_at_once_is_told_who_holds_the_index(tmp_path: Path, tiny_pair: Path, corpus: Path) -> None:
     out = tmp_path / "index"
     script = (
@@ -244,6 +251,7 @@ def test_a_corpus_without_passages_is_refused(tmp_path: Path, tiny_pair: Path) -
     assert current_version(tmp_path / "index") is None
 
 
+@pytest.mark.bad_input
 def test_wrong_input_is_found_before_the_index_is_touched(tmp_path: Path, tiny_pair: Path, corpus: Path) -> None:
     out = tmp_path / "index"
     with pytest.raises(PairError, match=r"nowhere: not a pair: there is no pair\.json"):
@@ -273,6 +281,7 @@ def test_the_commands_build_verify_and_describe(tmp_path: Path, tiny_pair: Path,
     assert json.loads(run(index_app, ["info", out, "--json"]).output)["corpus"]["count"] == 60
 
 
+@pytest.mark.bad_input
 def test_the_commands_end_with_one_clear_line(tmp_path: Path, tiny_pair: Path, corpus: Path) -> None:
     run, out = CliRunner().invoke, str(tmp_path / "index")
     assert run(index_app, ["build", "--pair", str(tiny_pair), "--corpus", str(corpus), "--out", out]).exit_code == 0
@@ -291,3 +300,10 @@ def test_the_commands_end_with_one_clear_line(tmp_path: Path, tiny_pair: Path, c
         index_app, ["build", "--pair", str(tiny_pair), "--corpus", str(corpus), "--out", out, "--passage-words", "0"]
     )
     assert (short.exit_code, "passage_words: Input should be greater than or equal to 10" in short.stderr) == (2, True)
+
+
+def test_every_index_type_and_each_of_its_numbers_is_a_setting(tmp_path: Path) -> None:
+    assert set(get_args(BuildSettings.model_fields["index_type"].annotation)) == set(INDEX_TYPES)
+    for name, index_type in INDEX_TYPES.items():
+        settings = BuildSettings.resolve({"pair": tmp_path, "corpus": tmp_path, "out": tmp_path, "index_type": name})
+        assert settings.index_parameters == index_type.parameters

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("index_type", ["hnsw"])
+@pytest.mark.system
 def test_a_build_killed_at_any_file_operation_resumes_to_the_same_bytes(
     tmp_path: Path, tiny_pair: Path, index_type: str
 ) -> None:
@@ -52,6 +53,7 @@ def test_a_build_killed_at_any_file_operation_resumes_to_the_same_bytes(
 
 
 @pytest.mark.slow
+@pytest.mark.system
 def test_a_command_killed_while_it_encodes_resumes_from_its_shards(tmp_path: Path, tiny_pair: Path) -> None:
     corpus = tmp_path / "corpus.jsonl"
     write_jsonl(corpus, [Passage(id=str(n), text=f"The keeper notes the weather of day {n}. ") for n in range(6000)])

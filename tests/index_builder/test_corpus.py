@@ -139,6 +139,7 @@ def test_one_document_is_a_corpus_too(tmp_path: Path) -> None:
     assert shown(read(tmp_path / "note.md")) == [("note.md#1", "Note", "Text.")]
 
 
+@pytest.mark.bad_input
 def test_files_of_unknown_type_in_a_folder_are_named_in_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -166,6 +167,7 @@ def test_a_missing_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".md", ".html"])
+@pytest.mark.bad_input
 def test_a_file_that_is_not_utf_8_is_named_with_the_byte(tmp_path: Path, suffix: str) -> None:
     (tmp_path / "good.txt").write_text("Fine.", "utf-8")
     (tmp_path / f"latin{suffix}").write_bytes("Ein schöner Turm".encode("latin-1"))
@@ -173,6 +175,7 @@ def test_a_file_that_is_not_utf_8_is_named_with_the_byte(tmp_path: Path, suffix:
         read(tmp_path)
 
 
+@pytest.mark.bad_input
 def test_a_binary_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "image.txt").write_bytes(b"abc\0\1\2")
     with pytest.raises(InputError, match=r"image\.txt: is a binary file, not text"):
@@ -185,12 +188,14 @@ def test_a_file_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+@pytest.mark.bad_input
 def test_a_file_that_goes_away_is_named(tmp_path: Path) -> None:
     (tmp_path / "gone.txt").symlink_to(tmp_path / "nothing")
     with pytest.raises(InputError, match=r"gone\.txt: cannot be read \(No such file"):
         read(tmp_path)
 
 
+@pytest.mark.bad_input
 def test_a_bad_line_of_a_jsonl_is_named(tmp_path: Path) -> None:
     path = tmp_path / "corpus.jsonl"
     path.write_text('{"id": "1", "text": "One."}\n{"id": "1", "text": "Two."}\n', "utf-8")

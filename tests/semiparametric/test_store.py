@@ -262,6 +262,7 @@ def test_a_wrong_current_or_version_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["index.faiss", "passages.arrow", "manifest.json"])
+@pytest.mark.bad_input
 def test_one_changed_byte_in_any_file_is_found(tmp_path: Path, name: str) -> None:
     build(tmp_path, passages(50), random_vectors(50))
     path = version_folder(tmp_path, 1) / name
