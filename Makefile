@@ -21,6 +21,8 @@ INSTALLED_TRAIN := $(VENV)/.cosup-installed-$(ACCELERATOR)-train
 BIN := $(VENV)/bin
 TEST_BIN := $(TEST_VENV)/bin
 NANO_BUILD := build/nano
+NANO_PACKAGES := accelerate anyio beautifulsoup4 click fastapi filelock httpx huggingface_hub jinja2 numpy psutil pyarrow \
+	pydantic pydantic_settings safetensors sse_starlette starlette tokenizers tqdm typer uvicorn pyyaml
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -95,10 +97,14 @@ format: $(TEST_INSTALLED) ## Format the code and mend what can be mended by itse
 	$(TEST_BIN)/ruff format $(CODE)
 
 .PHONY: train-nano
-train-nano: $(INSTALLED_TRAIN) ## Make models/nano again from the documentation of this Python (hours on a CPU)
-	mkdir -p $(NANO_BUILD)
+train-nano: $(INSTALLED_TRAIN) ## Train models/nano again: make train-nano DATA=<question sets of models/nano/README.md>
+	@test -d "$(DATA)/textbooks" || { echo "DATA=$(DATA) holds no textbooks/: see 'Data' in models/nano/README.md" >&2; exit 2; }
+	mkdir -p $(NANO_BUILD)/packages
+	ln -sfn "$(abspath $(DATA))" $(NANO_BUILD)/data
 	$(BIN)/cosup corpus python --out $(NANO_BUILD)/corpus.jsonl.gz
 	$(BIN)/cosup examples python --corpus $(NANO_BUILD)/corpus.jsonl.gz --out $(NANO_BUILD)/examples
+	$(BIN)/cosup corpus python $(NANO_PACKAGES:%=--package %) --out $(NANO_BUILD)/packages.jsonl.gz
+	$(BIN)/cosup examples python --corpus $(NANO_BUILD)/packages.jsonl.gz --out $(NANO_BUILD)/packages
 	$(BIN)/cosup train configs/nano.yaml
 
 .PHONY: clean

@@ -2,12 +2,12 @@
 
 import typer
 from index_builder.cli import index_app
-from service.cli import add_commands as add_service_commands
-from training.cli import add_commands as add_training_commands
-from training.examples.cli import examples_app
 
 from cosup.demo import add_commands as add_demo_commands
 from index_builder.corpus_cli import corpus_app
+from service.cli import add_commands as add_service_commands
+from training.cli import add_commands as add_training_commands
+from training.examples.cli import examples_app
 
 app = typer.Typer(
     help="Train, index, serve and ask a language model that retrieves with its own hidden state.",

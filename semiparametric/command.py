@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from semiparametric.errors import CosupError
+from semiparametric.errors import CosupError, InputError
 from semiparametric.settings import Settings
 
 Run = Callable[[Any], None]
@@ -38,10 +38,13 @@ def settings_command(
 
     def register(run: Run) -> Run:
         fields = dict(_leaves(settings))
+        tables = {names for names, field in fields.items() if get_origin(field.annotation) is dict}
 
         def command(**values: Any) -> None:
             given = {names: values[_identifier(names)] for names in fields if _was_given(values[_identifier(names)])}
             with one_line_errors():
+                for names in given.keys() & tables:
+                    given[names] = _table("--" + ".".join(names).replace("_", "-"), given[names])
                 run(settings.resolve(_nest(given), values["config"]))
 
         parameters = [_parameter(names, field, names[-1] in arguments) for names, field in fields.items()]
@@ -112,13 +115,21 @@ def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 def _option_type(annotation: Any) -> Any:
     """The type that Typer shows and parses; pydantic validates the value again, with the field's own rules."""
-    if get_origin(annotation) in (list, tuple):
+    if get_origin(annotation) in (list, tuple, dict):
         return list[str] | None
     if get_origin(annotation) is Literal:
         return annotation | None
     parts = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
     simple = parts[0] if len(parts) == 1 and parts[0] in (int, float, bool, str, Path) else str
     return simple | None
+
+
+def _table(option: str, entries: list[str]) -> dict[str, str]:
+    """`name=value` entries of a repeated option as the mapping that its field holds."""
+    wrong = [entry for entry in entries if "=" not in entry]
+    if wrong:
+        raise InputError(f"{wrong[0]!r} is not name=value", where=option, remedy=f"Write {option} name=value")
+    return dict(entry.split("=", 1) for entry in entries)
 
 
 def _is_flag(annotation: Any) -> bool:

@@ -138,7 +138,7 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             for raw in file:
                 number += 1
-                line = raw.decode("utf-8")
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")  # some editors put a byte order mark first
                 if line.strip():
                     yield number, line
     except UnicodeDecodeError as error:
@@ -147,6 +147,8 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
             where=f"{path}, line {number}",
             remedy="Save the file as UTF-8",
         ) from error
+    except PermissionError as error:
+        raise InputError("may not be read", where=str(path), remedy="Give read permission") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"not a whole gzip file ({error})", where=f"{path}, after line {number}") from error
 

@@ -15,6 +15,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrai
 from transformers.utils import logging as progress_bars
 
 from semiparametric.codec import Codec
+from semiparametric.control import CE, CS, RET
 from semiparametric.errors import PairError
 from semiparametric.spec import PairSpec
 
@@ -64,6 +65,13 @@ def load_gen(pair: Path, *, device: str = "cpu", dtype: torch.dtype = torch.floa
     """Load Gen, its tokenizer and its codec, in evaluation mode."""
     spec = read_spec(pair)
     model, tokenizer = _load(AutoModelForCausalLM, pair / "gen", device, dtype)
+    for token, said in ((RET, spec.control.ret), (CS, spec.control.cs), (CE, spec.control.ce)):
+        if (found := tokenizer.convert_tokens_to_ids(token)) != said:
+            raise PairError(
+                f"pair.json says {token} is {said}, the tokenizer of gen/ says {found}",
+                where=str(pair),
+                remedy="Its files come from different pairs: train or copy it again as a whole",
+            )
     return Gen(model, tokenizer, spec, Codec(tokenizer, spec))
 
 
@@ -115,10 +123,12 @@ def fingerprint(embseq: Path, spec: PairSpec) -> str:
         path.name for path in embseq.iterdir() if path.name in _VECTOR_FILES or path.suffix == ".safetensors"
     ):
         digest.update(name.encode() + b"\0" + hashlib.sha256((embseq / name).read_bytes()).digest())
+    config = json.loads((embseq / "config.json").read_bytes())
+    config.pop("transformers_version", None)  # who wrote the file changes no vector; norms and positions do
+    digest.update(json.dumps(config, sort_keys=True).encode())
     return digest.hexdigest()
 
 
-# `config.json` is left out on purpose: transformers writes its own version into it, which changes no vector.
 _VECTOR_FILES = frozenset({"tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "merges.txt"})
 
 

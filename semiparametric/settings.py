@@ -63,6 +63,8 @@ def _read_yaml(path: Path | None) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"cannot be read as YAML ({error})", where=str(path)) from error
+    if values is None:  # an empty file, or only comments: all defaults
+        return {}
     rule = "a settings file holds `name: value` lines"
     if not isinstance(values, dict):
         raise InputError(rule, where=str(path))

@@ -19,9 +19,10 @@ from training.settings import TrainSettings
 
 @dataclass
 class TrainingData:
-    """Passages by id, their places in the corpus, and the examples over them."""
+    """Passages by id, the first ones of each file, places in the corpus, and the examples over them."""
 
     passages: dict[str, Passage]
+    samples: list[Passage]
     places: dict[str, int]
     train: list[Example]
     held_out: dict[str, list[Example]]
@@ -30,6 +31,11 @@ class TrainingData:
         """Embseq's token ids of every passage."""
         tokens = tokenize_passages(tokenizer, spec, list(self.passages.values()))
         return {name: tuple(ids) for name, ids in zip(self.passages, tokens, strict=True)}
+
+    def searched(self, limit: int | None) -> set[str]:
+        """Ids of the passages that checks search: the first `limit` of the corpus, and the gold ones."""
+        gold = {segment.passage_id for examples in self.held_out.values() for e in examples for segment in e.cited}
+        return {*islice(self.passages, limit), *(name for name in gold if name is not None)}
 
     def sequences(self, examples: Iterable[Example], codec: Codec, max_tokens: int) -> list[TrainingSequence]:
         """Training sequences of examples."""
@@ -43,18 +49,21 @@ def load_data(settings: TrainSettings) -> TrainingData:
         InputError: A file or line is wrong, an id stands in two corpora, or there is nothing to train on.
     """
     passages: dict[str, Passage] = {}
+    samples: list[Passage] = []
     for path in settings.corpus:
-        for passage in read_passages(path):
+        for number, passage in enumerate(read_passages(path)):
             if passage.id in passages:
                 raise InputError(f"the passage {passage.id!r} stands in another corpus too", where=str(path))
             passages[passage.id] = passage
+            if number < settings.scratch.tokenizer_passages:
+                samples.append(passage)
     if not passages:
         raise InputError("there are no passages", where=", ".join(map(str, settings.corpus)))
     train = list(chain.from_iterable(read_examples(path) for path in settings.train))
     if not train:
         raise InputError("there are no training examples", where=", ".join(map(str, settings.train)))
     held_out = {name: _sample(path, settings) for name, path in settings.held_out.items()}
-    return TrainingData(passages, {name: place for place, name in enumerate(passages)}, train, held_out)
+    return TrainingData(passages, samples, {name: place for place, name in enumerate(passages)}, train, held_out)
 
 
 def pretraining_sequences(

@@ -45,7 +45,7 @@ def train(settings: TrainSettings) -> Path:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     data = load_data(settings)
-    start = starting_point(settings, data.passages.values())
+    start = starting_point(settings, data.samples)
     if _on_cpu(settings):
         # The backward pass of fused attention took a third of a step of short sequences, plain attention a tenth.
         start.gen.set_attn_implementation("eager")
@@ -164,7 +164,7 @@ def _trainer(
         sequences=Sequences(sequences),
         collator=collator,
         sampler=NeighbourSampler(places, run=1 if name == "pretrain" else settings.neighbours, seed=settings.seed),
-        checker=Checker(passage_tokens, whole),
+        checker=Checker({name: passage_tokens[name] for name in data.searched(settings.held_out_passages)}, whole),
         held_out=held_out,
     )
 

@@ -41,7 +41,7 @@ class Start:
 
 
 def starting_point(settings: TrainSettings, passages: Iterable[Passage]) -> Start:
-    """Gen, Embseq and their tokenizers before the first step.
+    """Gen, Embseq and their tokenizers before the first step; a new tokenizer learns from the passages.
 
     Raises:
         PairError: A base model cannot be loaded, or the hidden sizes differ.

@@ -15,6 +15,11 @@ class ScratchModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     vocab_size: int = Field(default=8192, ge=300, description="Tokens of the tokenizer trained on the corpus.")
+    tokenizer_passages: int = Field(
+        default=10_000,
+        ge=1,
+        description="Passages of each corpus file, from its start, that the tokenizer learns from.",
+    )
     hidden_size: int = Field(default=256, ge=8, description="Width of the states; also the embedding dimension.")
     intermediate_size: int = Field(default=1024, ge=8, description="Width of the feed-forward layers.")
     gen_layers: int = Field(default=4, ge=1, description="Layers of Gen.")
@@ -62,6 +67,11 @@ class TrainSettings(Settings):
         default_factory=dict, description="Named example files for the checks on the way."
     )
     held_out_limit: int = Field(default=500, ge=1, description="Examples of each held-out file that are used.")
+    held_out_passages: int | None = Field(
+        default=None,
+        ge=1,
+        description="Passages that the checks search, from the start of the corpus, and the gold ones; none: all.",
+    )
     base_gen: str | None = Field(
         default=None, description="Local or hub model that Gen starts from; none: from scratch."
     )

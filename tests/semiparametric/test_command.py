@@ -216,3 +216,19 @@ def test_an_error_of_the_program_is_not_hidden() -> None:
 
     result = CliRunner().invoke(app, ["Why?"])
     assert isinstance(result.exception, ZeroDivisionError)
+
+
+class Named(Settings):
+    held_out: dict[str, Path] = Field(default_factory=dict, description="Files by name.")
+
+
+def test_a_mapping_is_given_as_repeated_name_value_options() -> None:
+    seen: list[Named] = []
+    app = typer.Typer()
+    settings_command(app, "go", Named, help="Go.")(seen.append)
+    result = CliRunner().invoke(app, ["--held-out", "a=x.jsonl", "--held-out", "b=y=z"])
+    assert result.exit_code == 0
+    assert seen[0].held_out == {"a": Path("x.jsonl"), "b": Path("y=z")}
+    refused = CliRunner().invoke(app, ["--held-out", "x.jsonl"])
+    assert refused.exit_code == 2
+    assert "'x.jsonl' is not name=value" in refused.output

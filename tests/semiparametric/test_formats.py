@@ -223,3 +223,9 @@ def test_a_missing_folder_is_named_before_any_record_is_made(tmp_path: Path) -> 
     with pytest.raises(InputError, match=r"nowhere: the folder does not exist. Create it"):
         write_jsonl(tmp_path / "nowhere" / "a.jsonl", records)
     assert asked == []
+
+
+def test_a_byte_order_mark_at_the_start_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"id": "a", "text": "one"}\n')
+    assert [passage.id for passage in read_passages(path)] == ["a"]

@@ -14,7 +14,7 @@ from transformers import LlamaForCausalLM, LlamaModel, PreTrainedTokenizerBase
 
 from semiparametric.control import add_control_tokens
 from semiparametric.errors import PairError
-from semiparametric.pair import load_embseq, load_gen, read_spec, save_pair
+from semiparametric.pair import fingerprint, load_embseq, load_gen, read_spec, save_pair
 from semiparametric.spec import PairSpec, PassageForm
 from tests.conftest import TEXTS, tiny_llama_config, tiny_tokenizer
 
@@ -258,3 +258,26 @@ def test_pickled_weights_are_not_read(copy: Path) -> None:
     (copy / "embseq" / "model.safetensors").unlink()
     with pytest.raises(PairError, match="embseq: cannot be loaded"):
         load_embseq(copy)
+
+
+def test_a_gen_whose_control_tokens_are_not_those_of_pair_json_is_refused(tiny_pair: Path, tmp_path: Path) -> None:
+    pair = tmp_path / "pair"
+    copytree(tiny_pair, pair)
+    spec = json.loads((pair / "pair.json").read_text())
+    spec["control"]["ret"], spec["control"]["cs"] = spec["control"]["cs"], spec["control"]["ret"]
+    (pair / "pair.json").write_text(json.dumps(spec))
+    with pytest.raises(PairError, match=r"pair.json says \[Ret\] is \d+, the tokenizer of gen/ says \d+"):
+        load_gen(pair)
+
+
+def test_the_fingerprint_changes_with_embseqs_configuration_but_not_with_who_wrote_it(
+    tiny_pair: Path, tmp_path: Path
+) -> None:
+    embseq = tmp_path / "embseq"
+    copytree(tiny_pair / "embseq", embseq)
+    spec = read_spec(tiny_pair)
+    config = json.loads((embseq / "config.json").read_text())
+    (embseq / "config.json").write_text(json.dumps(config | {"transformers_version": "0"}))
+    assert fingerprint(embseq, spec) == spec.fingerprint
+    (embseq / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.5}))
+    assert fingerprint(embseq, spec) != spec.fingerprint

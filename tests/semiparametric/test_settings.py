@@ -142,7 +142,6 @@ def test_a_wrong_environment_variable_is_told(
     [
         ("- a\n- b", "a settings file holds `name: value` lines"),
         ("just words", "a settings file holds `name: value` lines"),
-        ("", "a settings file holds `name: value` lines"),
         ("1: 2\nout: x", "the name 1 is not text.*`name: value` lines"),
         ("out: [", "cannot be read as YAML"),
         ("out: !!python/object:os.system {}", "cannot be read as YAML"),
@@ -159,3 +158,8 @@ def test_a_missing_or_undecodable_file_is_refused_by_its_name(tmp_path: Path) ->
     (tmp_path / "latin.yaml").write_bytes(b"out: caf\xe9")
     with pytest.raises(InputError, match=r"latin\.yaml: cannot be read as YAML"):
         Run.resolve({}, tmp_path / "latin.yaml")
+
+
+def test_an_empty_file_means_all_defaults(tmp_path: Path) -> None:
+    found = Run.resolve({"out": "x"}, yaml_file(tmp_path, "# nothing yet\n"))
+    assert found.model_dump() == Run.resolve({"out": "x"}).model_dump()
