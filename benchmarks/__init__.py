@@ -1,0 +1,1 @@
+"""Side-by-side measurements: each a script, with its last figures in a file of the same name."""
