@@ -20,6 +20,7 @@ TEST_INSTALLED := $(TEST_VENV)/.cosup-installed-test
 INSTALLED_TRAIN := $(VENV)/.cosup-installed-$(ACCELERATOR)-train
 BIN := $(VENV)/bin
 TEST_BIN := $(TEST_VENV)/bin
+DATA ?= data
 NANO_BUILD := build/nano
 NANO_PACKAGES := accelerate anyio beautifulsoup4 click fastapi filelock httpx huggingface_hub jinja2 numpy psutil pyarrow \
 	pydantic pydantic_settings safetensors sse_starlette starlette tokenizers tqdm typer uvicorn pyyaml
@@ -105,6 +106,7 @@ train-nano: $(INSTALLED_TRAIN) ## Train models/nano again: make train-nano DATA=
 	$(BIN)/cosup examples python --corpus $(NANO_BUILD)/corpus.jsonl.gz --out $(NANO_BUILD)/examples
 	$(BIN)/cosup corpus python $(NANO_PACKAGES:%=--package %) --out $(NANO_BUILD)/packages.jsonl.gz
 	$(BIN)/cosup examples python --corpus $(NANO_BUILD)/packages.jsonl.gz --out $(NANO_BUILD)/packages
+	$(BIN)/cosup train configs/nano-lookups.yaml
 	$(BIN)/cosup train configs/nano.yaml
 
 .PHONY: clean

@@ -9,7 +9,7 @@ from semiparametric.command import settings_command
 from semiparametric.settings import Settings
 
 QUESTIONS = (
-    "What does json.dumps do?",
+    "Which function finds the n largest elements in a dataset?",
     "What does textwrap.dedent do?",
     "What is the difference between heapq.nlargest and heapq.nsmallest?",
 )

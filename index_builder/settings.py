@@ -13,7 +13,7 @@ class BuildSettings(Settings):
 
     pair: Path = Field(description="Folder of the pair whose Embseq encodes the passages.")
     corpus: Path = Field(
-        description="A .jsonl or .jsonl.gz corpus, a .txt, .md or .html document, or a folder of these."
+        description="A .jsonl or .jsonl.gz corpus, a .txt, .md or .html document, or a folder of documents."
     )
     out: Path = Field(description="Folder of the index; each build adds a version to it.")
     name: str | None = Field(default=None, min_length=1, description="Name of the index; that of its folder if none.")

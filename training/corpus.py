@@ -14,7 +14,7 @@ from semiparametric.errors import InputError
 from semiparametric.formats import Example, Passage, read_examples, read_passages
 from semiparametric.spec import PairSpec
 from training.sequences import ANSWER, TrainingSequence, training_sequence
-from training.settings import TrainSettings
+from training.settings import Pretraining, TrainSettings
 
 
 @dataclass
@@ -67,18 +67,26 @@ def load_data(settings: TrainSettings) -> TrainingData:
 
 
 def pretraining_sequences(
-    passages: Iterable[Passage], codec: Codec, max_tokens: int, *, seed: int
+    passages: Iterable[Passage], codec: Codec, stage: Pretraining, *, seed: int
 ) -> Sequence[TrainingSequence]:
-    """The corpus as blocks of `max_tokens` tokens, passages in random order with EOS between them."""
+    """The corpus as blocks of `block_tokens`, passages in random order with EOS between them.
+
+    A block that repeats holds half as much text, twice: its second half can be predicted by copying alone, which a
+    small model learns in far fewer steps than from passages and the answers taken from them.
+    """
     shuffled = list(passages)
-    random.Random(seed).shuffle(shuffled)  # noqa: S311 - an order, not a secret
+    order = random.Random(seed)  # noqa: S311 - an order, not a secret
+    order.shuffle(shuffled)
     stream = chain.from_iterable((*codec.passage(passage), codec.eos_id) for passage in shuffled)
     blocks: list[TrainingSequence] = []
-    while block := list(islice(stream, max_tokens)):
+    while True:
+        times = 2 if order.random() < stage.repeat_share else 1
+        text = list(islice(stream, stage.block_tokens // times))
+        if not text:
+            return blocks
         sequence = TrainingSequence()
-        sequence.add(block, ANSWER)
+        sequence.add(text * times, ANSWER)
         blocks.append(sequence)
-    return blocks
 
 
 def _sample(path: Path, settings: TrainSettings) -> list[Example]:

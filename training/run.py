@@ -173,7 +173,7 @@ def _stage_sequences(
     name: str, settings: TrainSettings, data: TrainingData, codec: Codec
 ) -> Sequence[TrainingSequence]:
     if name == "pretrain":
-        return pretraining_sequences(data.passages.values(), codec, settings.max_tokens, seed=settings.seed)
+        return pretraining_sequences(data.passages.values(), codec, settings.pretrain, seed=settings.seed)
     sequences = data.sequences(data.train, codec, settings.max_tokens)
     return sequences if name == "co_supervision" else [sequence for sequence in sequences if sequence.ret_positions]
 

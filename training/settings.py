@@ -45,6 +45,18 @@ class Stage(BaseModel):
     )
 
 
+class Pretraining(Stage):
+    """The stage that minimises `L_NTP` on the text of the corpus."""
+
+    block_tokens: int = Field(default=256, ge=8, description="Tokens of one block of text.")
+    repeat_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of blocks that are a stretch said twice, so that Gen learns early to copy from its context.",
+    )
+
+
 class CoSupervision(Stage):
     """The stage that minimises `L_NTP + nsp_weight * L_NSP` (paper, section 3)."""
 
@@ -89,7 +101,7 @@ class TrainSettings(Settings):
         ge=1,
         description="Examples in a row of a batch whose passages are neighbours in the corpus: hard negatives.",
     )
-    pretrain: Stage = Stage()
+    pretrain: Pretraining = Pretraining()
     lookups: Stage = Stage()
     co_supervision: CoSupervision = CoSupervision(steps=1000)
     seed: int = Field(default=0, ge=0, description="Seed of weights, order and everything else.")
