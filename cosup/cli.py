@@ -1,9 +1,9 @@
 """The `cosup` command: one Typer app per package under one roof."""
 
 import typer
-from index_builder.cli import index_app
 
 from cosup.demo import add_commands as add_demo_commands
+from index_builder.cli import index_app
 from index_builder.corpus_cli import corpus_app
 from service.cli import add_commands as add_service_commands
 from training.cli import add_commands as add_training_commands
