@@ -13,7 +13,7 @@ from semiparametric.embedding import tokenize_passages
 from semiparametric.errors import InputError
 from semiparametric.formats import Example, Passage, read_examples, read_passages
 from semiparametric.spec import PairSpec
-from training.sequences import ANSWER, TrainingSequence, training_sequence
+from training.sequences import ANSWER, PROMPT, TrainingSequence, training_sequence
 from training.settings import Pretraining, TrainSettings
 
 
@@ -71,8 +71,10 @@ def pretraining_sequences(
 ) -> Sequence[TrainingSequence]:
     """The corpus as blocks of `block_tokens`, passages in random order with EOS between them.
 
-    A block that repeats holds half as much text, twice: its second half can be predicted by copying alone, which a
-    small model learns in far fewer steps than from passages and the answers taken from them.
+    A block that repeats says a stretch of its own text again: what is repeated can be predicted by copying alone, which
+    a small model learns in far fewer steps than from passages and the answers taken from them. The stretch's length,
+    place and distance vary, since a fixed distance would be learnt as a position instead. Of such a block only what is
+    repeated counts.
     """
     shuffled = list(passages)
     order = random.Random(seed)  # noqa: S311 - an order, not a secret
@@ -80,12 +82,16 @@ def pretraining_sequences(
     stream = chain.from_iterable((*codec.passage(passage), codec.eos_id) for passage in shuffled)
     blocks: list[TrainingSequence] = []
     while True:
-        times = 2 if order.random() < stage.repeat_share else 1
-        text = list(islice(stream, stage.block_tokens // times))
+        again = 0
+        if order.random() < stage.repeat_share:
+            again = order.randint(stage.block_tokens // 8, stage.block_tokens // 2)
+        text = list(islice(stream, stage.block_tokens - again))
         if not text:
             return blocks
+        place = order.randint(0, max(0, len(text) - again))
         sequence = TrainingSequence()
-        sequence.add(text * times, ANSWER)
+        sequence.add(text, PROMPT if again else ANSWER)
+        sequence.add(text[place : place + again], ANSWER)
         blocks.append(sequence)
 
 

@@ -53,7 +53,7 @@ class Pretraining(Stage):
         default=0.0,
         ge=0,
         le=1,
-        description="Share of blocks that are a stretch said twice, so that Gen learns early to copy from its context.",
+        description="Share of blocks that end with a stretch of their own text, so that Gen learns early to copy.",
     )
 
 
