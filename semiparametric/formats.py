@@ -6,7 +6,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -54,6 +54,21 @@ class Segment(BaseModel):
     passage_id: str | None = Field(
         default=None, description="The passage that supports the text; null for a plain segment."
     )
+    negatives: list[str] = Field(
+        default_factory=list,
+        exclude_if=lambda ids: not ids,  # most files have none, and a key of its own on each line would double them
+        description="Passages that the lookup of this segment must learn not to take (hard negatives).",
+    )
+
+    @model_validator(mode="after")
+    def _negatives_belong_to_a_lookup(self) -> Self:
+        if self.negatives and self.passage_id is None:
+            raise ValueError("negatives belong to a cited segment, and this one has no passage_id")
+        if self.passage_id in self.negatives:
+            raise ValueError(f"{self.passage_id!r} is the segment's own passage, which is never a negative")
+        if len(set(self.negatives)) < len(self.negatives) or "" in self.negatives:
+            raise ValueError("negatives are passage ids, each once and none empty")
+        return self
 
 
 class Example(BaseModel):

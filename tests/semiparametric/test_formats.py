@@ -158,6 +158,37 @@ def test_a_bad_example_is_refused_by_its_field(tmp_path: Path, line: dict[str, o
     assert str(caught.value).startswith(f"{path}, {said}")
 
 
+def test_negatives_of_a_lookup_are_written_only_where_there_are_some(tmp_path: Path) -> None:
+    plain = Example(id="1", question="When?", segments=[Segment(text="Twice a day.", passage_id="tide")])
+    mined = Example(
+        id="2", question="When?", segments=[Segment(text="Twice a day.", passage_id="tide", negatives=["moon", "mill"])]
+    )
+    path = tmp_path / "examples.jsonl"
+    write_jsonl(path, [plain, mined])
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert "negatives" not in lines[0]["segments"][0]
+    assert lines[1]["segments"][0]["negatives"] == ["moon", "mill"]
+    assert list(read_examples(path)) == [plain, mined]
+
+
+@pytest.mark.parametrize(
+    ("segment", "said"),
+    [
+        ({"text": "a", "negatives": ["n"]}, "negatives belong to a cited segment, and this one has no passage_id"),
+        ({"text": "a", "passage_id": "p", "negatives": ["n", "p"]}, "'p' is the segment's own passage"),
+        ({"text": "a", "passage_id": "p", "negatives": ["n", "n"]}, "each once and none empty"),
+        ({"text": "a", "passage_id": "p", "negatives": [""]}, "each once and none empty"),
+        ({"text": "a", "passage_id": "p", "negatives": [7]}, "Input should be a valid string"),
+    ],
+)
+def test_negatives_that_cannot_be_meant_are_refused(tmp_path: Path, segment: dict[str, object], said: str) -> None:
+    path = tmp_path / "examples.jsonl"
+    path.write_text(json.dumps({"id": "1", "question": "?", "segments": [segment]}))
+    with pytest.raises(InputError, match=r"line 1, field segments\.0") as caught:
+        list(read_examples(path))
+    assert said in str(caught.value)
+
+
 TEXT = st.text(min_size=1, max_size=20)
 PASSAGES = st.lists(
     st.builds(
