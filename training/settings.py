@@ -1,12 +1,17 @@
 """The settings of `cosup train`: one run makes one pair, in up to three stages."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from semiparametric.settings import Settings
 from semiparametric.spec import Pooling, PromptForm, Similarity
+
+Supervised = Literal["co-supervised", "separate", "nsp-only", "shared"]
+Encoder = Literal["shared", "dual"]
+Gathering = Literal["none", "sequences", "all"]
+Report = Literal["tensorboard", "wandb"]
 
 
 class ScratchModel(BaseModel):
@@ -69,6 +74,28 @@ class CoSupervision(Stage):
     )
 
 
+class LoraSettings(BaseModel):
+    """Low-rank adapters instead of all weights; the saved pair holds them merged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(default=0, ge=0, description="Rank of the adapters; 0 trains all weights.")
+    alpha: float = Field(default=32.0, gt=0, description="Scale of the adapters: their product counts alpha / rank.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of an adapter's inputs dropped in training.")
+    target_modules: list[str] | None = Field(
+        default=None, description="Names of the layers that get adapters; none: every linear layer but the head."
+    )
+    load_in_4bit: bool = Field(
+        default=False, description="Load the base models in 4 bits (QLoRA); needs a GPU and bitsandbytes."
+    )
+
+    @model_validator(mode="after")
+    def _four_bits_need_adapters(self) -> Self:
+        if self.load_in_4bit and not self.rank:
+            raise ValueError("load_in_4bit trains adapters only: set rank, for example 16")
+        return self
+
+
 class TrainSettings(Settings):
     """Settings of one training run."""
 
@@ -89,6 +116,16 @@ class TrainSettings(Settings):
     )
     base_embseq: str | None = Field(default=None, description="Model that Embseq starts from; none: from Gen's start.")
     scratch: ScratchModel = ScratchModel()
+    supervision: Supervised = Field(
+        default="co-supervised",
+        description="co-supervised: Gen by both losses; separate: Gen by L_NTP, then an encoder of the text so far by "
+        "L_NSP; nsp-only: L_NSP alone; shared: both losses, and one model is Gen and Embseq.",
+    )
+    encoder: Encoder = Field(
+        default="shared",
+        description="With supervision separate: whether one encoder reads passages and the text so far (shared), or "
+        "each has its own (dual).",
+    )
     prompt: PromptForm = PromptForm()
     passage_template: str = Field(default="{title} :: {text}", description="How a passage is shown to both models.")
     passage_max_tokens: int = Field(default=256, ge=8, description="Tokens of a passage that are read.")
@@ -96,6 +133,30 @@ class TrainSettings(Settings):
     pooling: Pooling = Field(default="last_token", description="How Embseq's states become one vector.")
     similarity: Similarity = Field(default="dot", description="dot product, or cosine divided by the temperature.")
     temperature: float = Field(default=1.0, gt=0, description="Divisor of a score before the softmax of L_NSP.")
+    dimension: int | None = Field(
+        default=None,
+        ge=1,
+        description="Length of query states and sequence embeddings; none: Gen's hidden size. A side of another size "
+        "gets a learnt projection.",
+    )
+    leading_dimensions: list[int] = Field(
+        default_factory=list,
+        description="Shorter lengths at which the first dimensions are trained to serve alone (Matryoshka), ascending.",
+    )
+    gather: Gathering = Field(
+        default="sequences",
+        description="Negatives from the other processes of a run: none, their sequences (gradient for the own ones), "
+        "or all (gradient for all: the result of one process).",
+    )
+    grad_cache_batch: int | None = Field(
+        default=None,
+        ge=1,
+        description="Rows that are computed at a time, so that memory does not grow with the batch (GradCache); none: "
+        "all at once.",
+    )
+    hard_negatives: int = Field(
+        default=0, ge=0, description="Hard negatives of each lookup that join its batch, from the example file."
+    )
     neighbours: int = Field(
         default=1,
         ge=1,
@@ -105,10 +166,37 @@ class TrainSettings(Settings):
     lookups: Stage = Stage()
     co_supervision: CoSupervision = CoSupervision(steps=1000)
     seed: int = Field(default=0, ge=0, description="Seed of weights, order and everything else.")
+    gradient_accumulation: int = Field(
+        default=1, ge=1, description="Parts that a batch is computed in; negatives come from the own part."
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="Compute states again in the backward pass instead of keeping them: less memory."
+    )
+    lora: LoraSettings = LoraSettings()
+    fsdp: bool = Field(
+        default=False, description="Under torchrun, shard weights and optimiser over the processes instead of copying."
+    )
     bf16: bool = Field(default=False, description="Compute in bfloat16 (worth it on a GPU or a CPU with AMX).")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where to train.")
     threads: int | None = Field(default=None, ge=1, description="CPU threads; none: all.")
     eval_steps: int = Field(default=500, ge=1, description="Steps between checks on the held-out examples.")
     save_steps: int = Field(default=500, ge=1, description="Steps between checkpoints.")
     log_steps: int = Field(default=10, ge=1, description="Steps between log lines.")
+    report_to: list[Report] = Field(
+        default_factory=lambda: ["tensorboard"], description="Where the Trainer reports its log lines to."
+    )
     restart: bool = Field(default=False, description="Begin anew although the folder holds a run of other settings.")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        sizes = self.leading_dimensions
+        if sizes != sorted(set(sizes)) or min(sizes, default=1) < 1:
+            raise ValueError(f"leading_dimensions must be positive and ascending, not {sizes}")
+        full = self.dimension or (self.scratch.hidden_size if self.base_gen is None else None)
+        if sizes and full is not None and sizes[-1] >= full:
+            raise ValueError(f"leading_dimensions must lie below the dimension {full}, not {sizes}")
+        if self.encoder == "dual" and self.supervision != "separate":
+            raise ValueError("encoder: dual goes with supervision: separate")
+        if self.supervision == "shared" and self.base_embseq is not None:
+            raise ValueError("supervision: shared trains one model, so base_embseq must be left out")
+        return self
