@@ -3,16 +3,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from math import ceil
 
-import pysbd
-
 from index_builder.documents import Block, Section
+from semiparametric.sentences import sentences
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\s\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
-_STRETCH = 4000  # characters: the sentence splitter takes time quadratic in its input (79 kB at once: 4 s)
 
 
 @dataclass(frozen=True)
@@ -43,17 +40,6 @@ def split_section(section: Section, passage_words: int) -> list[str]:
     return [text for text in [*texts, part.strip()] if text]
 
 
-def sentences(text: str) -> list[str]:
-    """The sentences of a paragraph, each with the white space after it; joined they are the text again."""
-    found = []
-    while len(text) > _STRETCH:
-        window = text[:_STRETCH]
-        whole = _split(window)[:-1] or [window[: window.rfind(" ") + 1] or window]  # the last one may go on
-        found += whole
-        text = text[sum(map(len, whole)) :]
-    return found + _split(text)
-
-
 def count_words(text: str) -> int:
     """Words of a text, as `split_section` counts them."""
     return len(_WORD.findall(text))
@@ -72,15 +58,3 @@ def _pieces(sentence: str, passage_words: int) -> list[str]:
     starts = [match.start() for match in _WORD.finditer(sentence)]
     cuts = [0, *starts[passage_words::passage_words], len(sentence)]
     return [sentence[start:end] for start, end in pairwise(cuts)]
-
-
-def _split(text: str) -> list[str]:
-    found = [span.sent for span in _segmenter().segment(text)]
-    return (
-        found if found and "".join(found) == text else [text]
-    )  # it drops white space at the start: then the text is one sentence
-
-
-@cache
-def _segmenter() -> pysbd.Segmenter:
-    return pysbd.Segmenter(language="en", clean=False, char_span=True)

@@ -4,7 +4,8 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
@@ -108,20 +109,35 @@ def write_jsonl(path: Path, records: Iterable[BaseModel]) -> int:
 
     The same records give the same bytes, and the file appears whole or not at all.
     """
+    count = 0
+    with jsonl_writer(path) as write:
+        for record in records:
+            write(record)
+            count += 1
+    return count
+
+
+@contextmanager
+def jsonl_writer(path: Path) -> Iterator[Callable[[BaseModel], None]]:
+    """What `write_jsonl` does, one record at a time: for several files that grow together.
+
+    Raises:
+        InputError: The folder does not exist.
+    """
     if not path.parent.is_dir():
         raise InputError("the folder does not exist", where=str(path.parent), remedy="Create it or name another --out")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    count = 0
     try:
         with partial.open("wb") as raw, _compressed(raw, path) as file:
-            for record in records:
+
+            def write(record: BaseModel) -> None:
                 line = json.dumps(record.model_dump(exclude_none=True), ensure_ascii=False)
                 file.write(line.encode() + b"\n")
-                count += 1
+
+            yield write
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    return count
 
 
 def _compressed(raw: IO[bytes], path: Path) -> Any:
@@ -132,8 +148,8 @@ def _compressed(raw: IO[bytes], path: Path) -> Any:
 
 def _read_unique(path: Path, model: type[Record]) -> Iterator[Record]:
     seen: dict[str, int] = {}
-    for number, line in _numbered_lines(path):
-        record = _parse(line, model, f"{path}, line {number}")
+    for number, line in numbered_lines(path):
+        record = parse_json(line, model, f"{path}, line {number}")
         record_id: str = record.id  # type: ignore[attr-defined]
         if record_id in seen:
             raise InputError(
@@ -145,7 +161,12 @@ def _read_unique(path: Path, model: type[Record]) -> Iterator[Record]:
         yield record
 
 
-def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Stream the lines of a UTF-8 file, gzip-compressed by suffix, with their numbers from 1; blank ones are left out.
+
+    Raises:
+        InputError: The file is missing, may not be read, is not UTF-8 or not whole.
+    """
     if not path.is_file():
         raise InputError("no such file", where=str(path))
     number = 0
@@ -168,7 +189,12 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise InputError(f"not a whole gzip file ({error})", where=f"{path}, after line {number}") from error
 
 
-def _parse(line: str, model: type[Record], where: str) -> Record:
+def parse_json(line: str, model: type[Record], where: str) -> Record:
+    """A record from its JSON text.
+
+    Raises:
+        InputError: It breaks the model's rules; `where` and the first wrong field are named.
+    """
     try:
         return model.model_validate_json(line)
     except ValidationError as error:

@@ -1,13 +1,10 @@
 """Splitting: sentence ends, the limit, nothing lost."""
 
-import time
-
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index_builder.documents import Block, Section
-from index_builder.splitting import count_words, sentences, split_section
+from index_builder.splitting import count_words, split_section
 
 
 def split(text: str, passage_words: int, *, verbatim: bool = False) -> list[str]:
@@ -46,18 +43,6 @@ def test_scripts_without_spaces_are_counted_by_character() -> None:
     parts = split(text, 60)
     assert "".join(parts) == text
     assert all(part.endswith("。") and count_words(part) <= 60 for part in parts)
-
-
-@pytest.mark.parametrize("text", ["word " * 5000, "x" * 20_000, "One. Two! Three? (see p. 4) " * 10_000])
-def test_long_paragraphs_are_split_in_linear_time_and_whole(text: str) -> None:
-    start = time.process_time()
-    assert "".join(sentences(text)) == text
-    assert time.process_time() - start < 30  # the splitter alone takes minutes for the last one
-
-
-def test_a_long_paragraph_has_the_sentences_of_its_parts() -> None:
-    sentence = "The keeper trims it at dusk (see p. 4, Fig. 2) and writes it down. "
-    assert sentences(sentence * 300) == [sentence] * 300
 
 
 @settings(deadline=None)
