@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,7 +23,8 @@ def pool(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
     Args:
         hidden: Last-layer states, `[b, s, d]`.
         mask: 1 for real tokens, 0 for padding on either side, `[b, s]`.
-        pooling: `last_token` takes the state of the last real token, `mean` the average over the real tokens.
+        pooling: `last_token` takes the state of the last real token, `mean` the average over the real tokens,
+            `last_position` the state at the row's end, padding or not.
 
     Returns:
         `[b, d]`, in float32.
@@ -30,6 +32,8 @@ def pool(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
     if pooling == "mean":
         weights = mask.to(torch.float32).unsqueeze(-1)  # [b, s, 1]
         return (hidden.float() * weights).sum(1) / weights.sum(1).clamp(min=1)
+    if pooling == "last_position":
+        return hidden[:, -1].float()
     positions = torch.arange(mask.shape[1], device=mask.device)
     last = (positions * mask).argmax(
         1
@@ -38,36 +42,89 @@ def pool(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
 
 
 def sequence_states(model: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
-    """Last-layer states `[b, s, d]` of a batch, with positions counted from each row's first real token."""
-    if "position_ids" in inspect.signature(model.forward).parameters and not _is_encoder(model):
-        positions = (mask.cumsum(1) - 1).clamp(min=0)
-        output = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
-    else:
-        output = model(input_ids=ids, attention_mask=mask)
-    states: Tensor = output.last_hidden_state
+    """Last-layer states `[b, s, d]` of a batch, with positions counted from each row's first real token.
+
+    Args:
+        model: A decoder or an encoder without a head.
+        ids: Token ids, `int64[b, s]`.
+        mask: 1 for real tokens, which stand together, 0 for padding on either side, `[b, s]`.
+    """
+    takes = inspect.signature(model.forward).parameters
+    told: dict[str, Any] = {"use_cache": False} if "use_cache" in takes else {}
+    if "position_ids" in takes:
+        told["position_ids"] = _positions(model, mask)
+    states: Tensor = model(input_ids=ids, attention_mask=mask, **told).last_hidden_state
     return states
 
 
-def as_vector(pooled: Tensor, spec: PairSpec) -> Tensor:
-    """A pooled state or query state `[..., d]` as it is compared: of unit length for cosine, as it is for dot."""
-    return nn.functional.normalize(pooled.float(), dim=-1) if spec.similarity == "cosine" else pooled.float()
+def _positions(model: nn.Module, mask: Tensor) -> Tensor:
+    """Positions `int64[b, s]`: 0 at the first real token, going on into the padding on its right."""
+    first = mask.argmax(1, keepdim=True)
+    positions = (torch.arange(mask.shape[1], device=mask.device) - first).clamp(min=0)
+    learned = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    if getattr(learned, "padding_idx", None) is not None:  # RoBERTa and its kin begin after the position of padding
+        positions = positions + learned.padding_idx + 1
+    limit = getattr(model.config, "max_position_embeddings", None)
+    return positions if limit is None else positions.clamp(max=limit - 1)  # only padding can stand beyond it
 
 
-def as_query(state: Tensor, spec: PairSpec) -> NDArray[np.float32]:
-    """Gen's hidden state at `[Ret]`, `[d]`, as the query of a maximum-inner-product lookup, `float32[d]`."""
-    return as_vector(state.detach(), spec).cpu().numpy()
+def as_vector(
+    pooled: Tensor, spec: PairSpec, *, projection: Tensor | None = None, dimension: int | None = None
+) -> Tensor:
+    """A pooled state or query state as it is compared.
+
+    Args:
+        pooled: `[..., hidden]`.
+        spec: Says whether vectors are compared by cosine, so that they have unit length here.
+        projection: `[d, hidden]`, where the pair projects this side; None uses the state as it is.
+        dimension: How many leading dimensions to keep; None keeps all.
+
+    Returns:
+        `[..., dimension]`, in float32.
+    """
+    vector = pooled.float()
+    if projection is not None:
+        vector = vector @ projection.float().T
+    vector = vector[..., :dimension]
+    return nn.functional.normalize(vector, dim=-1) if spec.similarity == "cosine" else vector
+
+
+def as_query(
+    state: Tensor, spec: PairSpec, projection: Tensor | None = None, *, dimension: int | None = None
+) -> NDArray[np.float32]:
+    """Gen's hidden state at `[Ret]`, `[hidden]`, as the query of a maximum-inner-product lookup, `float32[d]`.
+
+    `projection` is Gen's; `dimension` that of the store, where it holds leading dimensions only.
+    """
+    return as_vector(state.detach(), spec, projection=projection, dimension=dimension).cpu().numpy()
 
 
 def tokenize_passages(
     tokenizer: PreTrainedTokenizerBase, spec: PairSpec, passages: Sequence[Passage]
 ) -> list[list[int]]:
     """Passages in the pair's form as Embseq's tokens, with the special tokens that its tokenizer puts around them."""
-    if not passages:
-        return []
     texts = [spec.passage.render(passage.title, passage.text) for passage in passages]
+    return _tokenize(tokenizer, spec, texts, keep="start")
+
+
+def tokenize_queries(tokenizer: PreTrainedTokenizerBase, spec: PairSpec, texts: Sequence[str]) -> list[list[int]]:
+    """Texts so far (see `query_text`) as the query encoder's tokens, as many as of a passage.
+
+    Of a longer text the end is kept: a lookup is about what comes next.
+    """
+    return _tokenize(tokenizer, spec, texts, keep="end")
+
+
+def _tokenize(
+    tokenizer: PreTrainedTokenizerBase, spec: PairSpec, texts: Sequence[str], *, keep: Literal["start", "end"]
+) -> list[list[int]]:
+    if not texts:
+        return []
     before, after = _frame(tokenizer)
     room = max(spec.passage.max_tokens - len(before) - len(after), 0)
-    return [before + ids[:room] + after for ids in encode_texts(tokenizer, texts)]
+    rows = encode_texts(tokenizer, texts)
+    kept = [ids[:room] if keep == "start" else ids[max(len(ids) - room, 0) :] for ids in rows]
+    return [before + ids + after for ids in kept]
 
 
 def _frame(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
@@ -77,12 +134,12 @@ def _frame(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     return ids[: added.index(0)], ids[len(added) - added[::-1].index(0) :]
 
 
-@torch.inference_mode()
 def embed_passages(
     embseq: Embseq,
     passages: Sequence[Passage],
     *,
     batch_tokens: int = 8192,
+    dimension: int | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Embed passages in length-sorted batches.
@@ -91,31 +148,63 @@ def embed_passages(
         embseq: The model; its spec says how passages are shown, pooled and compared.
         passages: In any order; the rows of the result follow it.
         batch_tokens: Tokens of one batch at the most, padding included (one longer passage is a batch of its own).
+        dimension: Leading dimensions to keep; None keeps all.
         on_batch: Called with the number of passages done after each batch.
 
     Returns:
-        `float32[n, d]`; unit rows where the pair compares by cosine.
+        `float32[n, dimension]`; unit rows where the pair compares by cosine.
     """
     sequences = tokenize_passages(embseq.tokenizer, embseq.spec, passages)
-    vectors = np.empty((len(sequences), embseq.spec.dimension), np.float32)
-    device = embseq.model.device
-    for rows in _length_sorted(sequences, batch_tokens):
-        ids, mask = padded([sequences[row] for row in rows], embseq.tokenizer.pad_token_id or 0)
-        hidden = sequence_states(embseq.model, ids.to(device), mask.to(device))
-        if hidden.shape[-1] != embseq.spec.dimension:
-            raise PairError(f"Embseq gives {hidden.shape[-1]} dimensions, pair.json says {embseq.spec.dimension}")
-        pooled = pool(hidden, mask.to(device), embseq.spec.pooling)
-        vectors[rows] = as_vector(pooled, embseq.spec).cpu().numpy()
+    return embed_tokens(embseq, sequences, batch_tokens=batch_tokens, dimension=dimension, on_batch=on_batch)
+
+
+@torch.inference_mode()
+def embed_tokens(
+    encoder: Embseq,
+    sequences: Sequence[Sequence[int]],
+    *,
+    batch_tokens: int = 8192,
+    dimension: int | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Embed token ids of `tokenize_passages` or `tokenize_queries`, as `embed_passages` does."""
+    spec, device = encoder.spec, encoder.model.device
+    length = fixed_length(spec)
+    pad_id = _pad_id(encoder)
+    vectors = np.empty((len(sequences), dimension or spec.dimension), np.float32)
+    for rows in _length_sorted([length or len(sequence) for sequence in sequences], batch_tokens):
+        ids, mask = padded([sequences[row] for row in rows], pad_id, length=length)
+        ids, mask = ids.to(device), mask.to(device)
+        pooled = pool(sequence_states(encoder.model, ids, mask), mask, spec.pooling)
+        found = as_vector(pooled, spec, projection=encoder.projection)
+        if found.shape[-1] != spec.dimension:
+            raise PairError(f"Embseq gives {found.shape[-1]} dimensions, pair.json says {spec.dimension}")
+        vectors[rows] = as_vector(found, spec, dimension=dimension).cpu().numpy()
         if on_batch:
             on_batch(len(rows))
     return vectors
 
 
-def _length_sorted(sequences: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[list[int]]:
+def fixed_length(spec: PairSpec) -> int | None:
+    """The length that every row is padded to, where its vector depends on it; None pads to the longest of a batch."""
+    return spec.passage.max_tokens if spec.pooling == "last_position" else None
+
+
+def _pad_id(encoder: Embseq) -> int:
+    pad_id = encoder.tokenizer.pad_token_id
+    if pad_id is None and encoder.spec.pooling == "last_position":
+        raise PairError(
+            "its vectors are states of padding tokens, and Embseq's tokenizer has no padding token",
+            remedy="Set pad_token in its tokenizer",
+        )
+    return int(pad_id or 0)
+
+
+def _length_sorted(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
     """Row numbers of one batch after another: neighbours in length, so that little is padding."""
     batch: list[int] = []
-    for row in sorted(range(len(sequences)), key=lambda row: -len(sequences[row])):
-        if batch and (len(batch) + 1) * len(sequences[batch[0]]) > batch_tokens:
+    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > batch_tokens:
             yield batch
             batch = []
         batch.append(row)
@@ -123,20 +212,12 @@ def _length_sorted(sequences: Sequence[Sequence[int]], batch_tokens: int) -> Ite
         yield batch
 
 
-def padded(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Right-padded ids and their mask, both `int64[b, s]`."""
-    longest = max((len(sequence) for sequence in sequences), default=1)
-    ids = torch.full((len(sequences), longest), pad_id, dtype=torch.long)
-    mask = torch.zeros((len(sequences), longest), dtype=torch.long)
+def padded(sequences: Sequence[Sequence[int]], pad_id: int, *, length: int | None = None) -> tuple[Tensor, Tensor]:
+    """Right-padded ids and their mask, both `int64[b, s]`; `s` is `length`, or that of the longest sequence."""
+    width = length or max((len(sequence) for sequence in sequences), default=1)
+    ids = torch.full((len(sequences), width), pad_id, dtype=torch.long)
+    mask = torch.zeros((len(sequences), width), dtype=torch.long)
     for row, sequence in enumerate(sequences):
         ids[row, : len(sequence)] = torch.tensor(sequence)
         mask[row, : len(sequence)] = 1
     return ids, mask
-
-
-def _is_encoder(model: nn.Module) -> bool:
-    """Encoders such as BERT know their own positions and pad on the right only."""
-    return not getattr(model.config, "is_decoder", True) or getattr(model.config, "model_type", "") in {
-        "bert",
-        "roberta",
-    }

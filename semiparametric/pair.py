@@ -1,42 +1,56 @@
-"""A pair on disk: `gen/` and `embseq/`, ordinary Hugging Face folders, and `pair.json`. Safetensors only."""
+"""A pair on disk: `gen/` and `embseq/`, ordinary Hugging Face folders, and `pair.json`. Safetensors only.
+
+A pair whose query is text may have a third folder, `query/`; one that projects has `projection.safetensors`.
+"""
 
 import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as progress_bars
 
 from semiparametric.codec import Codec
 from semiparametric.control import CE, CS, RET
 from semiparametric.errors import PairError
+from semiparametric.projection import check_keys, check_width, read_projection, write_projection
 from semiparametric.spec import PairSpec
 
 
 @dataclass
 class Gen:
-    """The language model that decodes and whose hidden state looks passages up."""
+    """The language model that decodes and whose hidden state looks passages up.
+
+    projection: `float32[d, hidden]`, what takes that state into the sequence space; None uses it as it is.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     spec: PairSpec
     codec: Codec
+    projection: Tensor | None = None
 
 
 @dataclass
 class Embseq:
-    """The model that condenses a passage into one vector."""
+    """The model that condenses a passage into one vector.
+
+    projection: `float32[d, hidden]`, what takes its pooled state into the sequence space; None uses it as it is.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     spec: PairSpec
+    projection: Tensor | None = None
 
 
 def read_spec(pair: Path) -> PairSpec:
@@ -72,14 +86,30 @@ def load_gen(pair: Path, *, device: str = "cpu", dtype: torch.dtype = torch.floa
                 where=str(pair),
                 remedy="Its files come from different pairs: train or copy it again as a whole",
             )
-    return Gen(model, tokenizer, spec, Codec(tokenizer, spec))
+    projection = None
+    if spec.query == "state":
+        projection = read_projection(pair, spec, "query", model.config)
+        projection = None if projection is None else projection.to(device)
+    return Gen(model, tokenizer, spec, Codec(tokenizer, spec), projection)
 
 
 def load_embseq(pair: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Embseq:
-    """Load Embseq and its tokenizer, in evaluation mode."""
+    """Load Embseq and its tokenizer, in evaluation mode; of a shared pair, Gen without its head."""
+    return load_encoder(pair, "gen" if read_spec(pair).shared else "embseq", device=device, dtype=dtype)
+
+
+def load_encoder(
+    pair: Path,
+    folder: Literal["gen", "embseq", "query"],
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Embseq:
+    """Load one of a pair's folders as an encoder, with the projection of its side."""
     spec = read_spec(pair)
-    model, tokenizer = _load(AutoModel, pair / "embseq", device, dtype)
-    return Embseq(model, tokenizer, spec)
+    model, tokenizer = _load(AutoModel, pair / folder, device, dtype)
+    projection = read_projection(pair, spec, "query" if folder == "query" else "sequence", model.config)
+    return Embseq(model, tokenizer, spec, None if projection is None else projection.to(device))
 
 
 def save_pair(
@@ -87,25 +117,50 @@ def save_pair(
     *,
     gen_model: PreTrainedModel,
     gen_tokenizer: PreTrainedTokenizerBase,
-    embseq_model: PreTrainedModel,
-    embseq_tokenizer: PreTrainedTokenizerBase,
+    embseq_model: PreTrainedModel | None,
+    embseq_tokenizer: PreTrainedTokenizerBase | None,
     spec: PairSpec,
+    query_model: PreTrainedModel | None = None,
+    query_tokenizer: PreTrainedTokenizerBase | None = None,
+    projection: Mapping[str, Tensor] | None = None,
 ) -> PairSpec:
     """Write a pair beside `out`, put it in place of the pair that stood there, return the spec with its fingerprint.
 
+    Args:
+        out: The pair's folder.
+        gen_model: Gen, with its head.
+        gen_tokenizer: Gen's.
+        embseq_model: Embseq, without a head; None where the pair is shared.
+        embseq_tokenizer: Embseq's; None where the pair is shared.
+        spec: What `pair.json` will say; its fingerprint is computed here.
+        query_model: The encoder of queries, where the spec's `query_folder` is `query`.
+        query_tokenizer: The encoder's.
+        projection: `query.weight` and `sequence.weight`, `[d, hidden]` each, those that the spec's projection names.
+
     Raises:
-        PairError: `out` is something other than a pair, so that it must not be replaced.
+        PairError: `out` is something other than a pair, so that it must not be replaced; or models and projection are
+            not those that the spec tells of.
     """
     if out.exists() and not (out / "pair.json").is_file() and (not out.is_dir() or any(out.iterdir())):
         raise PairError("it exists and is not a pair", where=str(out), remedy="Choose an empty or new folder")
+    parts = {
+        "gen": (gen_model, gen_tokenizer),
+        "embseq": (embseq_model, embseq_tokenizer),
+        "query": (query_model, query_tokenizer),
+    }
+    projection = projection or {}
+    _check_parts(parts, spec)
+    _check_projection(parts, spec, projection)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
     try:
-        gen_model.save_pretrained(partial / "gen")
-        gen_tokenizer.save_pretrained(partial / "gen")
-        embseq_model.save_pretrained(partial / "embseq")
-        embseq_tokenizer.save_pretrained(partial / "embseq")
-        spec = spec.model_copy(update={"fingerprint": fingerprint(partial / "embseq", spec)})
+        for folder, (model, tokenizer) in parts.items():
+            if model is not None and tokenizer is not None:
+                model.save_pretrained(partial / folder)
+                tokenizer.save_pretrained(partial / folder)
+        write_projection(partial, projection)
+        encoder = partial / ("gen" if spec.shared else "embseq")
+        spec = spec.model_copy(update={"fingerprint": fingerprint(encoder, spec, projection.get("sequence.weight"))})
         (partial / "pair.json").write_text(json.dumps(spec.model_dump(), indent=2, ensure_ascii=False) + "\n", "utf-8")
         partial.chmod(0o755)
         _replace_folder(partial, out)
@@ -114,18 +169,54 @@ def save_pair(
     return spec
 
 
-def fingerprint(embseq: Path, spec: PairSpec) -> str:
-    """SHA-256 over all that a sequence embedding depends on: weights, tokenizer, passage form, pooling, similarity."""
+_Part = tuple[PreTrainedModel | None, PreTrainedTokenizerBase | None]
+
+
+def _check_parts(parts: Mapping[str, _Part], spec: PairSpec) -> None:
+    wanted = {"gen": True, "embseq": not spec.shared, "query": spec.query_folder == "query"}
+    for folder, is_wanted in wanted.items():
+        given = [each is not None for each in parts[folder]]
+        if any(given) != is_wanted or all(given) != is_wanted:
+            raise PairError(
+                f"model and tokenizer of {folder}/ are {'missing' if is_wanted else 'given'}, where the spec says "
+                f"shared={spec.shared}, query_folder={spec.query_folder}"
+            )
+
+
+def _check_projection(parts: Mapping[str, _Part], spec: PairSpec, projection: Mapping[str, Tensor]) -> None:
+    check_keys(projection.keys(), spec, where="projection")
+    sides = {"query": "gen" if spec.query == "state" else "query", "sequence": "gen" if spec.shared else "embseq"}
+    for side, folder in sides.items():
+        model = parts[folder][0]
+        if model is not None:
+            check_width(model.config, spec, projection.get(f"{side}.weight"), where=f"{folder}/")
+
+
+def fingerprint(encoder: Path, spec: PairSpec, projection: Tensor | None = None) -> str:
+    """SHA-256 over all that a sequence embedding depends on.
+
+    Weights, tokenizer, passage form, pooling, similarity, and Embseq's projection where it has one.
+
+    Args:
+        encoder: The folder of the model that encodes passages: embseq/, or gen/ of a shared pair.
+        spec: The pair's.
+        projection: `sequence.weight`, `[d, hidden]`.
+    """
     digest = hashlib.sha256()
     said = spec.model_dump(include={"passage", "pooling", "similarity", "dimension"})
     digest.update(json.dumps(said, sort_keys=True).encode())
     for name in sorted(
-        path.name for path in embseq.iterdir() if path.name in _VECTOR_FILES or path.suffix == ".safetensors"
+        path.name for path in encoder.iterdir() if path.name in _VECTOR_FILES or path.suffix == ".safetensors"
     ):
-        digest.update(name.encode() + b"\0" + hashlib.sha256((embseq / name).read_bytes()).digest())
-    config = json.loads((embseq / "config.json").read_bytes())
+        digest.update(name.encode() + b"\0" + hashlib.sha256((encoder / name).read_bytes()).digest())
+    config = json.loads((encoder / "config.json").read_bytes())
     config.pop("transformers_version", None)  # who wrote the file changes no vector; norms and positions do
     digest.update(json.dumps(config, sort_keys=True).encode())
+    if projection is not None:
+        digest.update(b"sequence.weight\0" + projection.detach().float().cpu().contiguous().numpy().tobytes())
+    if spec.pooling == "last_position":  # the states of padding tokens
+        tokenizer = json.loads((encoder / "tokenizer_config.json").read_bytes())
+        digest.update(b"pad_token\0" + json.dumps(tokenizer.get("pad_token"), sort_keys=True).encode())
     return digest.hexdigest()
 
 

@@ -46,7 +46,7 @@ def test_doubled_braces_are_single_ones_in_the_prompt() -> None:
     ("field", "value"),
     [
         ("format_version", 2),
-        ("pooling", "last_position"),
+        ("pooling", "max"),
         ("similarity", "euclid"),
         ("temperature", 0),
         ("dimension", 0),
