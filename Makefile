@@ -14,7 +14,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
-CODE := semiparametric training index_builder service cosup tests benchmarks
+CODE := semiparametric training index_builder service evaluation cosup tests benchmarks
 INSTALLED := $(VENV)/.cosup-installed-$(ACCELERATOR)
 TEST_INSTALLED := $(TEST_VENV)/.cosup-installed-test
 INSTALLED_TRAIN := $(VENV)/.cosup-installed-$(ACCELERATOR)-train

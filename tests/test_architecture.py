@@ -10,7 +10,7 @@ from importlinter.cli import lint_imports
 
 ROOT = Path(__file__).parents[1]
 CONTRACTS = ROOT / ".importlinter"
-PACKAGES = ("cosup", "training", "index_builder", "service", "semiparametric")
+PACKAGES = ("cosup", "training", "index_builder", "service", "evaluation", "semiparametric")
 
 
 def contract_ids() -> list[str]:
@@ -45,6 +45,8 @@ def test_the_code_keeps_the_contract(
         ("training", "def late():\n    import fastapi", "training needs neither FAISS"),
         ("service", "import accelerate", "service needs no training library"),
         ("semiparametric", "import peft", "semiparametric needs no"),
+        ("evaluation", "import training", "evaluation asks service"),
+        ("evaluation", "import service.decoding", "evaluation asks service"),
     ],
 )
 def test_a_forbidden_import_breaks_its_contract(package: str, line: str, broken: str, tmp_path: Path) -> None:
