@@ -42,6 +42,7 @@ def build_index(settings: BuildSettings) -> Manifest:
     """
     started = datetime.now(UTC)
     spec = read_spec(settings.pair)
+    spec.served_dimension(settings.dimension)
     device = check_device(settings.device)
     if not settings.corpus.exists():
         raise InputError("no such file or folder", where=str(settings.corpus))
@@ -67,7 +68,7 @@ def _encoded(
         corpus_digest=corpus.digest,
         fingerprint=spec.fingerprint,
         count=corpus.count,
-        dimension=spec.dimension,
+        dimension=spec.served_dimension(settings.dimension),
         shard_passages=settings.shard_passages,
         batch_tokens=settings.batch_tokens,
         device=device,
@@ -75,7 +76,14 @@ def _encoded(
     )
     with storage_errors(settings.out), writer.passages() as passages:
         shards = Shards(writer.folder, inputs)
-        encode(shards, passages, pair=settings.pair, device=settings.device, batch_tokens=settings.batch_tokens)
+        encode(
+            shards,
+            passages,
+            pair=settings.pair,
+            device=settings.device,
+            batch_tokens=settings.batch_tokens,
+            dimension=settings.dimension,
+        )
     return shards
 
 

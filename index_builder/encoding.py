@@ -17,7 +17,15 @@ from semiparametric.store.passages import PassageTable
 logger = logging.getLogger(__name__)
 
 
-def encode(shards: Shards, passages: PassageTable, *, pair: Path, device: str, batch_tokens: int) -> None:
+def encode(
+    shards: Shards,
+    passages: PassageTable,
+    *,
+    pair: Path,
+    device: str,
+    batch_tokens: int,
+    dimension: int | None = None,
+) -> None:
     """Make the shards that are missing.
 
     Args:
@@ -26,6 +34,7 @@ def encode(shards: Shards, passages: PassageTable, *, pair: Path, device: str, b
         pair: Folder of the pair; Embseq is loaded only if there is something to encode.
         device: Where Embseq runs.
         batch_tokens: Tokens encoded at once.
+        dimension: Leading dimensions to keep; None keeps all.
     """
     missing = shards.missing()
     if len(missing) < len(shards):
@@ -42,6 +51,7 @@ def encode(shards: Shards, passages: PassageTable, *, pair: Path, device: str, b
                 embseq,
                 passages.slice(rows.start, rows.stop),
                 batch_tokens=batch_tokens,
+                dimension=dimension,
                 on_batch=lambda count: progress.advance(task, count),
             )
             shards.write(number, vectors)

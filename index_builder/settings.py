@@ -21,6 +21,11 @@ class BuildSettings(Settings):
     hnsw_m: int = Field(default=32, ge=2, le=512, description="Links of a vector in the graph of hnsw.")
     hnsw_ef_construction: int = Field(default=200, ge=1, description="Candidates kept while hnsw links a vector.")
     hnsw_ef_search: int = Field(default=128, ge=1, description="Candidates kept while hnsw searches.")
+    dimension: int | None = Field(
+        default=None,
+        ge=1,
+        description="Leading dimensions of each vector to keep, one of the pair's leading_dimensions; all if none.",
+    )
     passage_words: int = Field(
         default=120, ge=10, description="Words of a passage at most; documents are split, passages of a .jsonl are not."
     )

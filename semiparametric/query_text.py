@@ -14,7 +14,11 @@ from semiparametric.pair import Embseq, load_embseq, load_encoder, read_spec
 
 
 def query_text(question: str, answer: str) -> str:
-    """The text that a lookup is made with: the question and the answer so far, without passages and markers."""
+    """The text that a lookup is made with: the question and the answer so far, without passages and markers.
+
+    White space around the answer is dropped: where a segment ends, training and decoding may differ in it.
+    """
+    answer = answer.strip()
     return f"{question}\n{answer}" if answer else question
 
 

@@ -11,7 +11,6 @@ from semiparametric.errors import CosupError
 from service.decoding.answer import Answer
 from service.decoding.engine import Sampling
 from service.decoding.events import CitationEvent, DoneEvent, TokenEvent
-from service.decoding.generation import generate
 from service.decoding.request import GenerationRequest
 from service.preflight import check_models
 from service.replies import generate_response
@@ -46,8 +45,7 @@ async def _ask(settings: AskSettings) -> None:
 
 
 async def _answer(settings: AskSettings, resources: Resources, writer: AnswerWriter | None) -> Answer:
-    events = generate(resources.engine, resources.store, resources.codec, _request(settings))
-    async with aclosing(events):
+    async with aclosing(resources.generate(_request(settings))) as events:
         async for event in events:
             if isinstance(event, DoneEvent):
                 return event.answer

@@ -8,6 +8,7 @@ import torch
 
 from semiparametric.errors import CosupError, InputError
 from semiparametric.pair import read_spec
+from semiparametric.spec import PairSpec
 from semiparametric.store import Manifest
 from semiparametric.store.layout import served_version, version_folder
 from semiparametric.store.manifest import read_manifest
@@ -45,22 +46,31 @@ def check_and_bind(settings: ServeSettings) -> socket.socket:
 
 def _model_problems(settings: ModelSettings) -> list[str]:
     problems: list[str] = []
+    spec = manifest = None
     try:
-        fingerprint = read_spec(settings.pair).fingerprint
+        spec = read_spec(settings.pair)
     except CosupError as error:
         problems.append(str(error))
-        fingerprint = None
     try:
         manifest = _served_manifest(settings.index)
     except CosupError as error:
         problems.append(str(error))
-    else:
-        if fingerprint not in (None, manifest.fingerprint):
-            problems.append(
-                f"{settings.index}: its vectors were made by another pair than {settings.pair}. "
-                "Serve it with its own pair, or build it again with this one (`cosup index build`)"
-            )
+    if spec and manifest:
+        problems += _mismatches(settings, spec, manifest)
     return problems + _device_problems(settings.device)
+
+
+def _mismatches(settings: ModelSettings, spec: PairSpec, manifest: Manifest) -> list[str]:
+    if spec.fingerprint != manifest.fingerprint:
+        return [
+            f"{settings.index}: its vectors were made by another pair than {settings.pair}. "
+            "Serve it with its own pair, or build it again with this one (`cosup index build`)"
+        ]
+    try:
+        spec.served_dimension(manifest.index.dimension)
+    except InputError as error:
+        return [f"{settings.index}: {error.message}. Build it again with this pair (`cosup index build`)"]
+    return []
 
 
 def _served_manifest(index: Path) -> Manifest:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import reduce
@@ -16,9 +16,12 @@ from semiparametric.codec import Codec
 from semiparametric.errors import InputError
 from semiparametric.formats import Scalar
 from semiparametric.pair import Gen, load_gen
+from semiparametric.query_text import QueryEncoder, load_query_encoder
 from semiparametric.store import Store
+from service.decoding.answer import ScoredPassage
 from service.decoding.engine import Engine
-from service.decoding.generation import generate
+from service.decoding.events import Event
+from service.decoding.generation import generate, retrieve
 from service.decoding.request import GenerationRequest
 from service.engines.transformers import TransformersEngine
 from service.settings import ModelSettings
@@ -28,11 +31,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Resources:
-    """A loaded pair and the one index that is served with it."""
+    """A loaded pair and the one index that is served with it.
+
+    query_encoder: of a pair whose query is text; None where Gen's state looks up.
+    """
 
     engine: Engine
     codec: Codec
     store: Store
+    query_encoder: QueryEncoder | None = None
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        """Answer a question with this pair and index; see `service.decoding.generation.generate`."""
+        return generate(self.engine, self.store, self.codec, request, self.query_encoder)
+
+    async def retrieve(self, query: str, top_k: int, rows: NDArray[np.int64] | None) -> list[ScoredPassage]:
+        """Look a query up; see `service.decoding.generation.retrieve`."""
+        return await retrieve(self.engine, self.store, self.codec, query, top_k, rows, self.query_encoder)
 
     def candidate_rows(
         self,
@@ -72,7 +87,7 @@ async def open_resources(settings: ModelSettings, *, max_sessions: int, queue: i
         StoreError: The store is missing, damaged or another pair's.
     """
     start = perf_counter()
-    gen = await asyncio.to_thread(_load_gen, settings)
+    gen, query_encoder = await asyncio.to_thread(_load_pair, settings)
     store = await asyncio.to_thread(Store.open, settings.index, fingerprint=gen.spec.fingerprint)
     try:
         engine = TransformersEngine(
@@ -80,7 +95,7 @@ async def open_resources(settings: ModelSettings, *, max_sessions: int, queue: i
         )
         await engine.start()
         try:
-            resources = Resources(engine, gen.codec, store)
+            resources = Resources(engine, gen.codec, store, query_encoder)
             await _warm_up(resources)
             logger.info(
                 "loaded %s and %s (%s, version %d, %d passages) in %.1f s",
@@ -93,15 +108,19 @@ async def open_resources(settings: ModelSettings, *, max_sessions: int, queue: i
         store.close()
 
 
-def _load_gen(settings: ModelSettings) -> Gen:
+def _load_pair(settings: ModelSettings) -> tuple[Gen, QueryEncoder | None]:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    return load_gen(settings.pair, device=settings.device, dtype=getattr(torch, settings.dtype))
+    dtype = getattr(torch, settings.dtype)
+    gen = load_gen(settings.pair, device=settings.device, dtype=dtype)
+    if gen.spec.query == "state":
+        return gen, None
+    return gen, load_query_encoder(settings.pair, device=settings.device, dtype=dtype)
 
 
 async def _warm_up(resources: Resources) -> None:
     """One whole answer: no client waits for what is made at first use, and a pair that cannot answer is never ready."""
     request = GenerationRequest("Are you there?", retrieval="first", max_new_tokens=2)
-    async with aclosing(generate(resources.engine, resources.store, resources.codec, request)) as events:
+    async with aclosing(resources.generate(request)) as events:
         async for _ in events:
             pass

@@ -55,6 +55,11 @@ class Store:
     def __len__(self) -> int:
         return len(self._vectors)
 
+    @property
+    def dimension(self) -> int:
+        """Length of a vector: the pair's dimension, or the leading dimensions that the index was built with."""
+        return self._vectors.dimension
+
     def search(
         self, queries: NDArray[np.float32], top_k: int, *, rows: NDArray[np.int64] | None = None
     ) -> list[list[Hit]]:

@@ -41,7 +41,7 @@ class Session(Protocol):
         ...
 
     async def query_state(self) -> NDArray[np.float32]:
-        """Gen's last hidden state after the final norm at the last position, as a query: float32[d]."""
+        """Gen's last hidden state after the final norm at the last position, projected, as a query: float32[d]."""
         ...
 
     async def append(self, ids: Sequence[int]) -> None:

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from time import perf_counter
 
 import numpy as np
@@ -15,33 +15,46 @@ from semiparametric.errors import InputError
 from service.decoding.answer import ScoredPassage
 from service.decoding.engine import Engine, Sampling
 from service.decoding.events import Event
-from service.decoding.lookup import PassageStore, look_up
+from service.decoding.lookup import Lookups, PassageStore, TextEncoder
 from service.decoding.loop import DecodingLoop, Limits
 from service.decoding.request import GenerationRequest, check
 from service.decoding.run import Run
 
 
 async def generate(
-    engine: Engine, store: PassageStore | None, codec: Codec, request: GenerationRequest
+    engine: Engine,
+    store: PassageStore | None,
+    codec: Codec,
+    request: GenerationRequest,
+    query_encoder: TextEncoder | None = None,
 ) -> AsyncGenerator[Event, None]:
     """Answer a question, event by event.
 
     Closing the generator (or cancelling its task) frees the place in the engine, so close it when leaving it early.
 
+    Args:
+        engine: Runs Gen.
+        store: What lookups search; None only with `retrieval` `never`.
+        codec: Gen's.
+        request: The question and how to answer it.
+        query_encoder: The pair's, where its query is text (`semiparametric.query_text.load_query_encoder`).
+
     Raises:
+        PairError: The pair's query is text and there is no query encoder.
         InputError: The question is empty or does not fit the context, a limit is out of range, or lookups are wanted
             without a store.
         BusyError: The engine has no place and too many wait.
         CosupError: The engine failed.
     """
     check(request, has_store=store is not None)
+    lookups = None if store is None else Lookups(store, codec.spec, query_encoder)
     limits = Limits(request.retrieval, request.max_retrievals, request.max_new_tokens, engine.context_length)
     prompt = _prompt(codec, request.question, engine.context_length)
     loop = DecodingLoop(prompt, control=codec.control, eos_ids=frozenset({codec.eos_id}), limits=limits)
     started = perf_counter()
     session = await engine.open(loop.context, request.sampling)
     try:
-        run = Run(loop, session, store, codec, request, len(prompt), started)
+        run = Run(loop, session, lookups, codec, request, len(prompt), started)
         async for event in run.events():
             yield event
     finally:
@@ -55,21 +68,29 @@ async def retrieve(
     query: str,
     top_k: int,
     rows: NDArray[np.int64] | None = None,
+    query_encoder: TextEncoder | None = None,
 ) -> list[ScoredPassage]:
     """The `top_k` passages nearest to Gen's state at `prompt · [Ret]`, best first.
+
+    Where the pair's query is text, `query_encoder` encodes the query instead, and Gen does not run.
 
     Raises:
         InputError: The query is empty or does not fit the context, or `top_k` is below 1.
         BusyError, CosupError: As in `generate`.
     """
     check(GenerationRequest(query, top_k=top_k), has_store=True)
+    lookups = Lookups(store, codec.spec, query_encoder)
     prompt = _prompt(codec, query, engine.context_length)
-    session = await engine.open([*prompt, codec.control.ret], Sampling())
+    state = await _state_after(engine, [*prompt, codec.control.ret]) if lookups.by_state else None
+    return await asyncio.to_thread(lookups.find, state, query, "", top_k=top_k, rows=rows)
+
+
+async def _state_after(engine: Engine, ids: Sequence[int]) -> NDArray[np.float32]:
+    session = await engine.open(ids, Sampling())
     try:
-        state = await session.query_state()
+        return await session.query_state()
     finally:
         await session.close()
-    return await asyncio.to_thread(look_up, store, state, top_k=top_k, temperature=codec.spec.temperature, rows=rows)
 
 
 def _prompt(codec: Codec, question: str, context_length: int) -> list[int]:

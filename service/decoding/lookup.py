@@ -1,12 +1,17 @@
-"""The lookup: the nearest sequences in the store, with what is left of their scores after a softmax."""
+"""The lookup: its query, the nearest sequences in the store, and what is left of their scores after a softmax."""
 
 from collections.abc import Sequence, Set
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from semiparametric.embedding import as_vector
+from semiparametric.errors import PairError
 from semiparametric.formats import Passage
+from semiparametric.query_text import query_text
+from semiparametric.spec import PairSpec
 from service.decoding.answer import ScoredPassage
 
 CANDIDATES = 64  # nearest passages over which `probability` is taken, when `top_k` is smaller
@@ -29,6 +34,11 @@ class Found(Protocol):
 class PassageStore(Protocol):
     """What a lookup needs of `semiparametric.store.Store`; both methods are called from threads."""
 
+    @property
+    def dimension(self) -> int:
+        """Length of its vectors."""
+        ...
+
     def search(
         self, queries: NDArray[np.float32], top_k: int, *, rows: NDArray[np.int64] | None = None
     ) -> Sequence[Sequence[Found]]:
@@ -38,6 +48,71 @@ class PassageStore(Protocol):
     def passage(self, row: int) -> Passage:
         """The passage of a row."""
         ...
+
+
+class TextEncoder(Protocol):
+    """What a lookup needs of `semiparametric.query_text.QueryEncoder`; called from threads."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Queries `float32[n, d]` of texts so far."""
+        ...
+
+
+class Lookups:
+    """Lookups of one pair in one store.
+
+    Args:
+        store: Its vectors may be leading dimensions of the pair's; queries are cut to them.
+        spec: The pair's.
+        query_encoder: Makes the queries of a pair whose query is text; None where Gen's state is the query.
+
+    Raises:
+        PairError: The pair's query needs an encoder that is not given, or is given one that it does not use.
+        InputError: The pair was not trained to serve with the store's dimension.
+    """
+
+    def __init__(self, store: PassageStore, spec: PairSpec, query_encoder: TextEncoder | None) -> None:
+        if (spec.query == "text") != (query_encoder is not None):
+            needed = "needs a query encoder" if query_encoder is None else "is no text, so it takes no query encoder"
+            raise PairError(f"the pair's query, {spec.query!r}, {needed}", remedy="See load_query_encoder")
+        spec.served_dimension(store.dimension)
+        self._store = store
+        self._spec = spec
+        self._query_encoder = query_encoder
+
+    @property
+    def by_state(self) -> bool:
+        """Whether Gen's query state is needed."""
+        return self._query_encoder is None
+
+    def find(
+        self,
+        state: NDArray[np.float32] | None,
+        question: str,
+        answer: str,
+        *,
+        top_k: int,
+        rows: NDArray[np.int64] | None = None,
+        used: Set[int] = frozenset(),
+    ) -> list[ScoredPassage]:
+        """As `look_up`, with a query made of Gen's state `float32[d]` or, without one, of the text so far.
+
+        It encodes and searches, so call it in a thread.
+        """
+        if state is None and self._query_encoder is not None:
+            state = self._query_encoder.encode([query_text(question, answer)])[0]
+        if state is None:
+            raise PairError("a lookup by state was asked for without a state")
+        query = self._fitted(state)
+        return look_up(self._store, query, top_k=top_k, temperature=self._spec.temperature, rows=rows, used=used)
+
+    def _fitted(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The leading dimensions that the store has, as they are compared."""
+        dimension = self._store.dimension
+        if len(query) == dimension:
+            return query
+        fitted: NDArray[np.float32] = as_vector(torch.from_numpy(query), self._spec, dimension=dimension).numpy()
+        return fitted
 
 
 def look_up(

@@ -12,19 +12,19 @@ from service.decoding.answer import Answer, Draft, ScoredPassage, Timings, Usage
 from service.decoding.detokenizer import Detokenizer
 from service.decoding.engine import Session
 from service.decoding.events import CitationEvent, DoneEvent, Event, RetrievalEvent, TokenEvent
-from service.decoding.lookup import PassageStore, look_up
+from service.decoding.lookup import Lookups
 from service.decoding.loop import Decode, DecodingLoop, Extend, Finish, LookUp
 from service.decoding.request import GenerationRequest
 
 
 class Run:
-    """Joins one loop, one session and the store; `events` may be read once."""
+    """Joins one loop, one session and the lookups; `events` may be read once."""
 
     def __init__(
         self,
         loop: DecodingLoop,
         session: Session,
-        store: PassageStore | None,
+        lookups: Lookups | None,
         codec: Codec,
         request: GenerationRequest,
         prompt_tokens: int,
@@ -32,7 +32,7 @@ class Run:
     ) -> None:
         self.loop = loop
         self.session = session
-        self.store = store
+        self.lookups = lookups
         self.codec = codec
         self.request = request
         self.prompt_tokens = prompt_tokens
@@ -88,12 +88,22 @@ class Run:
 
     async def _look_up(self) -> list[ScoredPassage]:
         """What the lookup found, its best passage inserted; empty where nothing was good enough or had room."""
-        waiting_since = perf_counter()
-        state = await self.session.query_state()
-        self._waited(waiting_since)
+        if self.lookups is None:  # the loop never asks for a lookup then
+            return []
+        state = await self._query_state() if self.lookups.by_state else None
         request = self.request
         used = set() if request.repeat_passages else {passage.row for passage in self.draft.passages}
-        found = await asyncio.to_thread(self._timed_look_up, state, used)
+        started = perf_counter()
+        found = await asyncio.to_thread(
+            self.lookups.find,
+            state,
+            request.question,
+            self.draft.text,
+            top_k=request.top_k,
+            rows=request.rows,
+            used=used,
+        )
+        self.timings.lookup += perf_counter() - started
         if not found or (request.min_score is not None and found[0].score < request.min_score):
             self.loop.withdraw()
             return []
@@ -102,21 +112,11 @@ class Run:
         self.draft.open(found[0])
         return found
 
-    def _timed_look_up(self, state: NDArray[np.float32], used: set[int]) -> list[ScoredPassage]:
-        if self.store is None:  # the loop never asks for a lookup then
-            return []
-        started = perf_counter()
-        request = self.request
-        found = look_up(
-            self.store,
-            state,
-            top_k=request.top_k,
-            temperature=self.codec.spec.temperature,
-            rows=request.rows,
-            used=used,
-        )
-        self.timings.lookup += perf_counter() - started
-        return found
+    async def _query_state(self) -> NDArray[np.float32]:
+        waiting_since = perf_counter()
+        state = await self.session.query_state()
+        self._waited(waiting_since)
+        return state
 
     def _waited(self, since: float) -> None:
         seconds = perf_counter() - since

@@ -10,7 +10,6 @@ from semiparametric.errors import CosupError, InputError
 from service.decoding.answer import Answer
 from service.decoding.engine import Sampling
 from service.decoding.events import DoneEvent, Event
-from service.decoding.generation import generate
 from service.decoding.request import GenerationRequest
 from service.disconnects import while_connected
 from service.refusals import request_id_of
@@ -35,7 +34,7 @@ async def post_generate(
     """Answer a question with citations. With `stream`, send server-sent events while the answer is written."""
     refuse_unknown_index(body.index, resources)
     generation = await asyncio.to_thread(_generation_request, body, resources, settings)
-    events = generate(resources.engine, resources.store, resources.codec, generation)
+    events = resources.generate(generation)
 
     def finish(answer: Answer) -> GenerateResponse:
         response = generate_response(answer, resources.store)

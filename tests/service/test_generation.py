@@ -232,6 +232,7 @@ class SlowStore:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.let_go = threading.Event()
+        self.dimension = store.dimension
 
     def search(
         self, queries: NDArray[np.float32], top_k: int, *, rows: NDArray[np.int64] | None = None

@@ -72,6 +72,7 @@ class Batch:
 
     def __init__(self, gen: Gen, context_length: int, prefill_tokens: int) -> None:
         self._spec = gen.spec
+        self._projection = gen.projection
         self._forward = Forward(gen.model, context_length)
         self._prefill_tokens = prefill_tokens
         self._rows: list[Row] = []
@@ -188,7 +189,8 @@ class Batch:
                 continue
             if isinstance(row.goal, StateGoal):
                 row.goal = None
-                outcome.outputs[row] = Output(state=as_query(states[index], self._spec), ended=True)
+                query = as_query(states[index], self._spec, self._projection)
+                outcome.outputs[row] = Output(state=query, ended=True)
             else:
                 decoding.append(index)
         if decoding:

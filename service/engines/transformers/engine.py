@@ -184,7 +184,7 @@ class _Session:
                 yield token
 
     async def query_state(self) -> NDArray[np.float32]:
-        """Gen's last hidden state after the final norm at the last position, as a query: float32[d]."""
+        """Gen's last hidden state after the final norm at the last position, projected, as a query: float32[d]."""
         self._order(partial(self._engine.batch.aim, self._row, StateGoal()))
         state = (await self._next()).state
         if state is None:
