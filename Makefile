@@ -108,6 +108,7 @@ train-nano: $(INSTALLED_TRAIN) ## Train models/nano again: make train-nano DATA=
 	$(BIN)/cosup examples python --corpus $(NANO_BUILD)/packages.jsonl.gz --out $(NANO_BUILD)/packages
 	$(BIN)/cosup train configs/nano-lookups.yaml
 	$(BIN)/cosup train configs/nano.yaml
+	$(BIN)/cosup train configs/nano-copy.yaml
 
 .PHONY: clean
 clean: ## Remove environments, caches and what the commands above wrote
