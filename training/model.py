@@ -79,10 +79,10 @@ class CoSupervisedModel(nn.Module):
 
         Args:
             batch: From `training.batches`: `groups`, each with `ids`, `mask`, `labels` `[b, s]` and the flat positions
-                `rets` `[q]` of its `[Ret]`s; `passages`, parts with `ids` and `mask` `[p, t]`; `targets` `[q]`, the row
-                of each query's passage, counted over all parts; `sequence_keys` `int64[p]`, needed where there are
-                several ranks. Where the text so far is the query, `queries`, parts with `ids` and `mask` in the order
-                of `targets`, stand for the states at `rets`.
+                `rets` `[q]`, ascending, of its `[Ret]`s; `passages`, parts with `ids` and `mask` `[p, t]`; `targets`
+                `[q]`, the row of each query's passage, counted over all parts; `sequence_keys` `int64[p]`, needed
+                where there are several ranks. Where the text so far is the query, `queries`, parts with `ids` and
+                `mask` in the order of `targets`, stand for the states at `rets`.
             only: `vectors` for `queries` `[q, d]` and `sequences` `[p, d]` alone, `parts` for these and the sum `ntp`
                 of the cross entropy over the batch's tokens: what `training.grad_cache` puts together itself.
 
@@ -143,47 +143,49 @@ class CoSupervisedModel(nn.Module):
 
     def query_vectors(self, states: Tensor, rets: Tensor) -> Tensor:
         """Gen's states at the flat positions of `[Ret]`, `[q, d]`, as they are compared."""
-        found = states.reshape(-1, states.shape[-1])[rets]
-        return as_vector(found, self.spec, projection=_weight(self.query_projection))
+        return self._vectors(states.reshape(-1, states.shape[-1])[rets], self.query_projection)
 
     def next_token(self, states: Tensor, labels: Tensor) -> Tensor:
         """`L_NTP` of one padded group."""
         return next_token_loss(states, labels, self.gen.get_output_embeddings())
 
+    def kinds(self, batch: Batch) -> list[str]:
+        """The kinds of input that have a part in the loss."""
+        read = ["groups"] if self.objective.trains_tokens or "queries" not in batch else []
+        return read + [kind for kind in ("queries", "passages") if self.objective.trains_lookups and kind in batch]
+
     def in_step(self, batch: Batch) -> Batch:
         """The batch with as many forward passes as every other rank has."""
-        device = batch["targets"].device
-        one = torch.ones(1, 1, dtype=torch.long, device=device)
-        group = {"ids": 0 * one, "mask": one, "labels": IGNORED * one, "rets": one.new_empty(0)}
+        one = torch.ones(1, 1, dtype=torch.long, device=batch["targets"].device)
         text = {"ids": 0 * one, "mask": one, "filler": True}
-        fillers = {"groups": group} if self.reads_groups(batch) else {}
-        if self.objective.trains_lookups:
-            fillers |= {key: text for key in ("passages", "queries") if key in batch}
-        return batch | {key: in_step(batch[key], filler, device) for key, filler in fillers.items()}
-
-    def reads_groups(self, batch: Batch) -> bool:
-        """Whether Gen has a part in the loss."""
-        return self.objective.trains_tokens or "queries" not in batch
+        group = text | {"labels": IGNORED * one, "rets": one.new_empty(0)}
+        return batch | {
+            kind: in_step(batch[kind], group if kind == "groups" else text, one.device) for kind in self.kinds(batch)
+        }
 
     def _parts(self, batch: Batch, *, ntp: bool) -> dict[str, Tensor]:
         """`queries` and `sequences` of a batch, or of a chunk that lacks some kinds of input, and the sum `ntp`."""
         none = torch.zeros(0, self.spec.dimension, device=self.gen.device)
         sums, queries, sequences = [none.sum()], [none], [none]
-        for group in batch.get("groups", []) if self.reads_groups(batch) else []:
+        kinds = self.kinds(batch)
+        for group in batch.get("groups", []) if "groups" in kinds else []:
             states = sequence_states(self.gen.base_model, group["ids"], group["mask"])
             if ntp and self.objective.trains_tokens:
                 sums.append(next_token_sum(states, group["labels"], self.gen.get_output_embeddings()))
             if self.objective.trains_lookups and "queries" not in batch:
                 queries.append(self.query_vectors(states, group["rets"]))
-        if self.objective.trains_lookups:
-            queries += [_kept(self.text_vectors(part["ids"], part["mask"]), part) for part in batch.get("queries", [])]
-            for part in batch.get("passages", []):
-                sequences.append(_kept(self.sequence_vectors(part["ids"], part["mask"]), part))
+        if "queries" in kinds:
+            queries += [_kept(self.text_vectors(part["ids"], part["mask"]), part) for part in batch["queries"]]
+        if "passages" in kinds:
+            sequences += [_kept(self.sequence_vectors(part["ids"], part["mask"]), part) for part in batch["passages"]]
         return {"queries": torch.cat(queries), "sequences": torch.cat(sequences), "ntp": torch.stack(sums).sum()}
 
     def _encoded(self, model: PreTrainedModel, ids: Tensor, mask: Tensor, projection: nn.Linear | None) -> Tensor:
-        pooled = pool(sequence_states(model, ids, mask), mask, self.spec.pooling)
-        return as_vector(pooled, self.spec, projection=_weight(projection))
+        return self._vectors(pool(sequence_states(model, ids, mask), mask, self.spec.pooling), projection)
+
+    def _vectors(self, pooled: Tensor, projection: nn.Linear | None) -> Tensor:
+        with torch.autocast(pooled.device.type, enabled=False):  # what scores are made of stays in float32
+            return as_vector(pooled, self.spec, projection=None if projection is None else projection.weight)
 
 
 def projection(hidden_size: int, dimension: int) -> nn.Linear | None:
@@ -196,10 +198,6 @@ def projection(hidden_size: int, dimension: int) -> nn.Linear | None:
     made = nn.Linear(hidden_size, dimension, bias=False)
     nn.init.orthogonal_(made.weight)
     return made
-
-
-def _weight(projection: nn.Linear | None) -> Tensor | None:
-    return None if projection is None else projection.weight
 
 
 def _kept(vectors: Tensor, part: Batch) -> Tensor:
