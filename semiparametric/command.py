@@ -44,7 +44,7 @@ def settings_command(
             given = {names: values[_identifier(names)] for names in fields if _was_given(values[_identifier(names)])}
             with one_line_errors():
                 for names in given.keys() & tables:
-                    given[names] = _table("--" + ".".join(names).replace("_", "-"), given[names])
+                    given[names] = _table(_option(names), given[names])
                 run(settings.resolve(_nest(given), values["config"]))
 
         parameters = [_parameter(names, field, names[-1] in arguments) for names, field in fields.items()]
@@ -95,7 +95,7 @@ def _parameter(names: tuple[str, ...], field: FieldInfo, positional: bool) -> in
         info = typer.Argument(help=text, metavar=names[-1].upper())
         default = inspect.Parameter.empty if field.is_required() else None
         return _keyword(_identifier(names), Annotated[_option_type(field.annotation), info], default)
-    option = "--" + ".".join(names).replace("_", "-")
+    option = _option(names)
     flags = [option] if not _is_flag(field.annotation) else [f"{option}/--no-{option[2:]}"]
     shown = "required" if field.is_required() else f"default: {_shown(field)}"
     info = typer.Option(*flags, help=f"{text} ({shown})")
@@ -111,6 +111,11 @@ def _config_parameter(positional: bool) -> inspect.Parameter:
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _option(names: tuple[str, ...]) -> str:
+    """The option of a field; a field that would be a keyword of Python ends in `_`, its option does not."""
+    return "--" + ".".join(names).rstrip("_").replace("_", "-")
 
 
 def _option_type(annotation: Any) -> Any:

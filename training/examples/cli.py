@@ -1,16 +1,16 @@
-"""`cosup examples ...`: question examples made from a corpus by rule."""
+"""`cosup examples ...`: question examples made from a corpus by rule, or converted from other formats."""
+
+from typing import TYPE_CHECKING
 
 import typer
 
 from semiparametric.command import settings_command
-from training.examples.settings import PythonExamplesSettings
+from training.examples.settings import ConvertSettings, PythonExamplesSettings
+
+if TYPE_CHECKING:
+    from collections import Counter
 
 examples_app = typer.Typer(help="Make question examples for training and evaluation.", no_args_is_help=True)
-
-
-@examples_app.callback()
-def examples() -> None:
-    """Keep `python` a subcommand although it is the only one."""
 
 
 @settings_command(
@@ -32,5 +32,27 @@ def examples_python(settings: PythonExamplesSettings) -> None:
     settings.out.mkdir(parents=True, exist_ok=True)
     for name, made in splits.items():
         count = write_jsonl(settings.out / f"{name}.jsonl.gz", made)
-        tasks = ", ".join(f"{task} {number}" for task, number in sorted(count_tasks(made).items()))
-        typer.echo(f"{settings.out / f'{name}.jsonl.gz'}: {count} examples ({tasks})")
+        typer.echo(f"{settings.out / f'{name}.jsonl.gz'}: {count} examples ({_listed(count_tasks(made))})")
+
+
+@settings_command(
+    examples_app,
+    "convert",
+    ConvertSettings,
+    help="Convert question sets of other formats, with the passages that they carry.",
+)
+def examples_convert(settings: ConvertSettings) -> None:
+    """Write examples and corpus, and print what they hold and what was left out."""
+    from training.examples.convert import convert
+
+    conversion = convert(settings)
+    for written in conversion.examples:
+        typer.echo(f"{written.path}: {written.tasks.total()} examples ({_listed(written.tasks)})")
+        if written.left_out:
+            typer.echo(f"{written.path}: {written.left_out.total()} left out ({_listed(written.left_out)})", err=True)
+    if conversion.corpus:
+        typer.echo(f"{conversion.corpus}: {conversion.num_passages} passages")
+
+
+def _listed(counts: "Counter[str]") -> str:
+    return ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))

@@ -1,6 +1,7 @@
-"""Settings of `cosup examples python`."""
+"""Settings of the commands that make examples."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -27,4 +28,45 @@ class PythonExamplesSettings(Settings):
     )
     dev_percent: float = Field(
         default=4.0, ge=0, le=50, description="Share of top-level modules kept for dev, in percent."
+    )
+
+
+class ConvertSettings(Settings):
+    """What to convert, from which format, and where to write it."""
+
+    format: Literal["kilt", "alce", "self-rag", "squad", "nq", "beir"] = Field(description="Format of the source.")
+    in_: list[Path] = Field(
+        min_length=1, description="Source file (.json or .jsonl, .gz or not), or the folder of a BEIR set; repeatable."
+    )
+    out: Path = Field(
+        description="Examples file to write (.jsonl or .jsonl.gz), or a folder for one examples file for each source "
+        "and corpus.jsonl.gz."
+    )
+    corpus: Path | None = Field(
+        default=None,
+        description="kilt: the KILT knowledge source, or a corpus whose passages name their wikipedia_id and "
+        "start_paragraph_id. beir: corpus.jsonl, where it is not in the folder.",
+    )
+    task: str | None = Field(default=None, description="Task of the examples, for reports; by the source if none.")
+    segment_text: Literal["answer", "sentence"] = Field(
+        default="answer", description="kilt, squad, nq: whether a segment is the answer or the sentence that holds it."
+    )
+    negatives: int = Field(
+        default=8, ge=0, description="nq, beir: hard negatives of a lookup kept from the source, at most (number)."
+    )
+    unanswerable: bool = Field(
+        default=False, description="squad: keep questions without an answer, as examples without segments."
+    )
+    min_bleu: float = Field(
+        default=0.0, ge=0, le=1, description="kilt: least bleu_score of provenance, the match of page and source text."
+    )
+    all_pages: bool = Field(
+        default=False, description="kilt: write the passages of all pages, not only of those that examples name."
+    )
+    min_support: Literal["fully", "partially"] = Field(
+        default="partially", description="self-rag: least support by its passage for a stretch to be cited."
+    )
+    min_utility: int = Field(default=1, ge=1, le=5, description="self-rag: least utility of an answer that is kept.")
+    positives: int = Field(
+        default=4, ge=1, description="beir: relevant passages of a query that become examples, at most (number)."
     )
