@@ -1,7 +1,9 @@
 """From training sequences to tensors: one batch of Gen's sequences and of the passages they look up."""
 
+import hashlib
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import torch
@@ -15,11 +17,16 @@ from training.sequences import ANSWER, PASSAGE, TrainingSequence
 Item = TypeVar("Item")
 
 SMALLEST = 24
-"""Items of the smallest length bucket."""
+"""Items of the smallest length bucket, unless it holds `ENOUGH` tokens."""
+
+ENOUGH = 1024
+"""Tokens from which a forward pass is worth its start, however few items they come from."""
+
+Tokens = tuple[int, ...]
 
 
 class Sequences(Dataset[TrainingSequence]):
-    """Training sequences in memory."""
+    """Training sequences in memory; index `n + i` of `n` sequences is sequence `i` cut after its first `[Ret]`."""
 
     def __init__(self, sequences: Sequence[TrainingSequence]) -> None:
         self.sequences = sequences
@@ -28,7 +35,8 @@ class Sequences(Dataset[TrainingSequence]):
         return len(self.sequences)
 
     def __getitem__(self, index: int) -> TrainingSequence:
-        return self.sequences[index]
+        sequence = self.sequences[index % len(self)]
+        return sequence if index < len(self) else sequence.cut_after_first_lookup()
 
 
 class NeighbourSampler(Sampler[int]):
@@ -68,6 +76,40 @@ class NeighbourSampler(Sampler[int]):
         return iter(torch.cat([runs[i] for i in torch.randperm(len(runs), generator=generator).tolist()]).tolist())
 
 
+class WholeBatches(Sampler[int]):
+    """The order of a sampler in whole global batches, each dealt out to the parts that it is computed in.
+
+    Which examples share a batch, and which of them are cut, does not depend on the number of parts, so a run is the
+    same run on any number of processes. The parts get equal shares of whole and of cut sequences: none waits long for
+    another.
+
+    Args:
+        order: The order of the examples; what would not fill its last batch is left out.
+        batch_size: Examples of a global batch.
+        parts: Processes times accumulation steps; each gets a slice of the batch.
+        cut_share: Share of each batch that is cut after the first `[Ret]`.
+    """
+
+    def __init__(self, order: NeighbourSampler, *, batch_size: int, parts: int = 1, cut_share: float = 0.0) -> None:
+        self.order = order
+        self.batch_size = batch_size
+        whole = batch_size - round(cut_share * batch_size)
+        self.places = [(place, place >= whole) for place in _dealt(batch_size, whole, parts)]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order the next iteration gives."""
+        self.order.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.order) // self.batch_size * self.batch_size
+
+    def __iter__(self) -> Iterator[int]:
+        indices = iter(self.order)
+        for _ in range(0, len(self), self.batch_size):
+            batch = list(islice(indices, self.batch_size))
+            yield from (batch[place] + is_cut * len(self.order) for place, is_cut in self.places)
+
+
 class Collator:
     """Pads sequences and passages, and counts each different passage of the batch once.
 
@@ -75,41 +117,81 @@ class Collator:
         passage_tokens: Embseq's token ids of each passage. Passages that read the same share one entry's identity.
         gen_pad, embseq_pad: Padding ids.
         passage_tokens_in_ntp: Whether `L_NTP` counts passage tokens.
-        cut_share: Share of each batch that is cut after the first `[Ret]`.
+        query_tokens: The query encoder's token ids of each text so far, where lookups are made with text; the batch
+            then holds lookups alone, without Gen's sequences.
+        hard_negatives: Of each lookup, how many of its negatives join the batch's passages: the first ones.
+        with_passages: Whether batches hold the passages that are looked up; `L_NTP` alone needs none.
     """
 
     def __init__(
         self,
-        passage_tokens: Mapping[str, tuple[int, ...]],
+        passage_tokens: Mapping[str, Tokens],
         *,
         gen_pad: int,
         embseq_pad: int,
         passage_tokens_in_ntp: bool,
-        cut_share: float = 0.0,
+        query_tokens: Mapping[str, Tokens] | None = None,
+        hard_negatives: int = 0,
+        with_passages: bool = True,
     ) -> None:
         self.passage_tokens = passage_tokens
         self.gen_pad = gen_pad
         self.embseq_pad = embseq_pad
         self.counted = {ANSWER, PASSAGE} if passage_tokens_in_ntp else {ANSWER}
-        self.cut_share = cut_share
+        self.query_tokens = query_tokens
+        self.hard_negatives = hard_negatives
+        self.with_passages = with_passages
 
     def __call__(self, sequences: Sequence[TrainingSequence]) -> dict[str, Any]:
-        """See `CoSupervisedModel.forward` for the shapes."""
-        whole = len(sequences) - round(self.cut_share * len(sequences))
-        cut = [sequence.cut_after_first_lookup() for sequence in sequences[whole:]]
-        parts = [*length_buckets(sequences[:whole], _tokens), *length_buckets(cut, _tokens)]
-        wanted = [self.passage_tokens[name] for part in parts for sequence in part for name in sequence.passages]
-        passages = length_buckets(sorted(set(wanted)), len)
+        """See `CoSupervisedModel.forward` for the shapes.
+
+        Beside what that reads, the batch holds `examples`, the ids of its examples, and `tokens`, how many tokens it
+        has and how many are computed with the padding.
+        """
+        batch = self._by_state(sequences) if self.query_tokens is None else self._by_text(sequences)
+        wanted: list[Tokens] = batch.pop("wanted") if self.with_passages else []
+        negatives = self._negatives(sequences) if self.with_passages else []
+        passages = length_buckets(sorted({*wanted, *(self.passage_tokens[name] for name in negatives)}), len)
         rows = {tokens: row for row, tokens in enumerate(chain.from_iterable(passages))}
-        return {
-            "batch": {
-                "groups": [self.group(part) for part in parts],
-                "passages": [
-                    dict(zip(("ids", "mask"), padded(part, self.embseq_pad), strict=True)) for part in passages
-                ],
-                "targets": torch.tensor([rows[tokens] for tokens in wanted], dtype=torch.long),
-            }
+        batch |= {
+            "passages": [self._padded(part) for part in passages],
+            "targets": torch.tensor([rows[tokens] for tokens in wanted], dtype=torch.long),
+            "sequence_keys": torch.tensor([sequence_key(tokens) for tokens in rows], dtype=torch.long),
+            "examples": [sequence.example for sequence in sequences],
         }
+        return {"batch": batch | {"tokens": _token_counts(batch)}}
+
+    def _by_state(self, sequences: Sequence[TrainingSequence]) -> dict[str, Any]:
+        """Gen's sequences in groups, and the passages that their `[Ret]`s want, in order."""
+        whole = [sequence for sequence in sequences if not sequence.is_cut]
+        cut = [sequence for sequence in sequences if sequence.is_cut]
+        parts = [*length_buckets(whole, _tokens), *length_buckets(cut, _tokens)]
+        wanted = [self.passage_tokens[name] for part in parts for sequence in part for name in sequence.passages]
+        return {"groups": [self.group(part) for part in parts], "wanted": wanted}
+
+    def _by_text(self, sequences: Sequence[TrainingSequence]) -> dict[str, Any]:
+        """The texts so far of all lookups, and the passages that they want, in order."""
+        texts = self.query_tokens or {}
+        lookups = [
+            (texts[text], self.passage_tokens[name])
+            for sequence in sequences
+            for text, name in zip(sequence.queries, sequence.passages, strict=True)
+        ]
+        parts = length_buckets(lookups, lambda lookup: len(lookup[0]))
+        return {
+            "groups": [],
+            "queries": [self._padded([text for text, _ in part]) for part in parts],
+            "wanted": [passage for part in parts for _, passage in part],
+        }
+
+    def _negatives(self, sequences: Sequence[TrainingSequence]) -> Iterator[str]:
+        for sequence in sequences:
+            for negatives in sequence.negatives:
+                yield from negatives[: self.hard_negatives]
+
+    def _padded(self, tokens: Sequence[Tokens]) -> dict[str, Tensor]:
+        ids, mask = padded(tokens, self.embseq_pad)
+        return {"ids": ids, "mask": mask}
 
     def group(self, sequences: Sequence[TrainingSequence]) -> dict[str, Tensor]:
         """Padded ids, mask and labels `[b, s]`, and the flat positions of each `[Ret]`, of sequences in this order."""
@@ -129,18 +211,43 @@ class Collator:
 def length_buckets(items: Sequence[Item], length: Callable[[Item], int]) -> list[list[Item]]:
     """Split items by length so that little of a padded bucket is padding.
 
-    A bucket ends where its padding would pass a tenth of it, but holds at least `SMALLEST` items: many tiny forward
-    passes cost more than some padding.
+    A bucket ends where its padding would pass a tenth of it, but holds at least `SMALLEST` items or `ENOUGH` tokens:
+    many tiny forward passes cost more than some padding.
     """
     buckets: list[list[Item]] = []
-    real = 0
+    real, is_full = 0, False
     for item in sorted(items, key=length):
         real += length(item)
-        if not buckets or (len(buckets[-1]) >= SMALLEST and real < 0.9 * length(item) * (len(buckets[-1]) + 1)):
+        if not buckets or (is_full and real < 0.9 * length(item) * (len(buckets[-1]) + 1)):
             buckets.append([])
             real = length(item)
         buckets[-1].append(item)
+        is_full = len(buckets[-1]) >= SMALLEST or real >= ENOUGH
     return buckets
+
+
+def sequence_key(tokens: Tokens) -> int:
+    """63 bits that tell a passage's tokens from all others', the same on every machine."""
+    digest = hashlib.blake2b(array("q", tokens).tobytes(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def _dealt(batch_size: int, whole: int, parts: int) -> list[int]:
+    """The places of a batch, whose first `whole` ones are whole, in the order of equal slices for `parts`."""
+    order: list[int] = []
+    cut = whole
+    for part in range(parts):
+        first, last = whole * part // parts, whole * (part + 1) // parts
+        num_cut = batch_size // parts - (last - first)
+        order += [*range(first, last), *range(cut, cut + num_cut)]
+        cut += num_cut
+    return order
+
+
+def _token_counts(batch: Mapping[str, Any]) -> tuple[int, int]:
+    """Tokens of a batch, without and with padding."""
+    masks = [part["mask"] for kind in ("groups", "queries", "passages") for part in batch.get(kind, [])]
+    return sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
 
 
 def _tokens(sequence: TrainingSequence) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from semiparametric.codec import Codec
-from semiparametric.embedding import tokenize_passages
+from semiparametric.embedding import tokenize_passages, tokenize_queries
 from semiparametric.errors import InputError
 from semiparametric.formats import Example, Passage, read_examples, read_passages
 from semiparametric.spec import PairSpec
@@ -37,6 +37,13 @@ class TrainingData:
         gold = {segment.passage_id for examples in self.held_out.values() for e in examples for segment in e.cited}
         return {*islice(self.passages, limit), *(name for name in gold if name is not None)}
 
+    def query_tokens(
+        self, sequences: Iterable[TrainingSequence], tokenizer: PreTrainedTokenizerBase, spec: PairSpec
+    ) -> dict[str, tuple[int, ...]]:
+        """The query encoder's token ids of every text so far."""
+        texts = sorted({text for sequence in sequences for text in sequence.queries})
+        return {text: tuple(ids) for text, ids in zip(texts, tokenize_queries(tokenizer, spec, texts), strict=True)}
+
     def sequences(self, examples: Iterable[Example], codec: Codec, max_tokens: int) -> list[TrainingSequence]:
         """Training sequences of examples."""
         return [training_sequence(example, self.passages, codec, max_tokens=max_tokens) for example in examples]
@@ -62,6 +69,12 @@ def load_data(settings: TrainSettings) -> TrainingData:
     train = list(chain.from_iterable(read_examples(path) for path in settings.train))
     if not train:
         raise InputError("there are no training examples", where=", ".join(map(str, settings.train)))
+    if settings.hard_negatives and not any(segment.negatives for example in train for segment in example.cited):
+        raise InputError(
+            f"hard_negatives is {settings.hard_negatives}, but no example names negatives",
+            where=", ".join(map(str, settings.train)),
+            remedy="Mine them with `cosup examples mine`, or leave hard_negatives out",
+        )
     held_out = {name: _sample(path, settings) for name, path in settings.held_out.items()}
     return TrainingData(passages, samples, {name: place for place, name in enumerate(passages)}, train, held_out)
 

@@ -1,5 +1,6 @@
 """Checks on held-out examples: `L_NTP`, and recall of the first lookup over the whole corpus."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,10 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Figures of one held-out set; `recall` maps k to the share of first lookups that find the gold passage in k."""
+    """Figures of one held-out set; `recall` maps k to the share of first lookups that find the gold passage in k.
+
+    Of a model that learns one of the two alone, the other is left out: `ntp` is NaN, `recall` empty.
+    """
 
     ntp: float
     recall: Mapping[int, float]
@@ -28,10 +32,20 @@ class Checker:
 
     Args:
         passage_tokens: Embseq's token ids of every passage of the corpus.
-        collator: Pads held-out sequences.
+        collator: Pads held-out sequences; where it has `query_tokens`, lookups are made with the text so far.
+        ntp, recall: Which figures to compute.
     """
 
-    def __init__(self, passage_tokens: Mapping[str, tuple[int, ...]], collator: Collator) -> None:
+    def __init__(
+        self,
+        passage_tokens: Mapping[str, tuple[int, ...]],
+        collator: Collator,
+        *,
+        ntp: bool = True,
+        recall: bool = True,
+    ) -> None:
+        self.ntp = ntp
+        self.recall = recall
         rows: dict[tuple[int, ...], int] = {}
         self.row_of = {name: rows.setdefault(tokens, len(rows)) for name, tokens in passage_tokens.items()}
         self.tokens = list(rows)
@@ -58,26 +72,44 @@ class Checker:
     ) -> HeldOut:
         """Figures of one held-out set against the corpus vectors."""
         losses, counts, ranks = [], [], []
-        device = model.gen.device
+        by_text = self.collator.query_tokens is not None
         for start in range(0, len(sequences), CHUNK):
             chunk = sequences[start : start + CHUNK]
-            group = {key: value.to(device) for key, value in self.collator.group(chunk).items()}
+            looked_up = [sequence for sequence in chunk if sequence.ret_positions]
+            if self.recall and by_text:
+                ranks += self._ranks(looked_up, self._text_queries(model, looked_up), vectors)
+            if not self.ntp and by_text:
+                continue
+            group = {key: value.to(model.gen.device) for key, value in self.collator.group(chunk).items()}
             states = sequence_states(model.gen.base_model, group["ids"], group["mask"])
-            counted = int((group["labels"][:, 1:] >= 0).sum())
-            losses.append(float(model.next_token(states, group["labels"])) * counted)
-            counts.append(counted)
-            ranks += self._ranks(model, chunk, states, vectors)
-        recall = {k: sum(rank < k for rank in ranks) / max(1, len(ranks)) for k in ks}
-        return HeldOut(ntp=sum(losses) / max(1, sum(counts)), recall=recall)
+            if self.ntp:
+                counted = int((group["labels"][:, 1:] >= 0).sum())
+                losses.append(float(model.next_token(states, group["labels"])) * counted)
+                counts.append(counted)
+            if self.recall and not by_text:
+                ranks += self._ranks(looked_up, _state_queries(model, chunk, states), vectors)
+        recall = {k: sum(rank < k for rank in ranks) / max(1, len(ranks)) for k in ks} if self.recall else {}
+        return HeldOut(ntp=sum(losses) / max(1, sum(counts)) if self.ntp else math.nan, recall=recall)
 
-    def _ranks(
-        self, model: CoSupervisedModel, chunk: Sequence[TrainingSequence], states: Tensor, vectors: Tensor
-    ) -> list[int]:
-        """How many passages score above the gold one, for the first lookup of each sequence that has one."""
-        looked_up = [(row, sequence) for row, sequence in enumerate(chunk) if sequence.ret_positions]
-        flat = torch.tensor([row * states.shape[1] + sequence.ret_positions[0] for row, sequence in looked_up])
+    def _text_queries(self, model: CoSupervisedModel, looked_up: Sequence[TrainingSequence]) -> Tensor:
+        """Queries `[q, d]` of the text before the first lookup of each sequence."""
+        if not looked_up:
+            return torch.empty(0, model.spec.dimension)
+        tokens = self.collator.query_tokens or {}
+        ids, mask = padded([tokens[sequence.queries[0]] for sequence in looked_up], self.collator.embseq_pad)
+        return model.text_vectors(ids.to(model.embseq.device), mask.to(model.embseq.device))
+
+    def _ranks(self, looked_up: Sequence[TrainingSequence], queries: Tensor, vectors: Tensor) -> list[int]:
+        """How many passages score above the gold one, for the first lookup of each sequence."""
         if not looked_up:
             return []
-        scores = model.query_vectors(states, flat.to(states.device)).float().cpu() @ vectors.T
-        gold = torch.tensor([self.row_of[sequence.passages[0]] for _, sequence in looked_up])
+        scores = queries.float().cpu() @ vectors.T
+        gold = torch.tensor([self.row_of[sequence.passages[0]] for sequence in looked_up])
         return (scores > scores.gather(1, gold[:, None])).sum(1).tolist()
+
+
+def _state_queries(model: CoSupervisedModel, chunk: Sequence[TrainingSequence], states: Tensor) -> Tensor:
+    """Queries `[q, d]`: Gen's states `[b, s, d]` at the first `[Ret]` of each sequence that has one."""
+    width = states.shape[1]
+    places = [row * width + one.ret_positions[0] for row, one in enumerate(chunk) if one.ret_positions]
+    return model.query_vectors(states, torch.tensor(places, dtype=torch.long, device=states.device))

@@ -1,6 +1,5 @@
 """Where a pair starts: from scratch, or from models that exist."""
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,7 +8,6 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
-    AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
@@ -18,11 +16,10 @@ from transformers import (
 )
 
 from semiparametric.control import ControlTokens, add_control_tokens
-from semiparametric.errors import InputError, PairError
+from semiparametric.errors import InputError
 from semiparametric.formats import Passage
+from training.bases import check_lengths, load_base
 from training.settings import ScratchModel, TrainSettings
-
-logger = logging.getLogger(__name__)
 
 # Words keep their leading space, digits stand alone, camelCase and snake_case fall apart into their words, so that a
 # name in a question and the same words in a passage share tokens.
@@ -31,7 +28,7 @@ _WORDS = Regex(r" ?[A-Z]?[a-z]+| ?[A-Z]+(?![a-z])| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p
 
 @dataclass
 class Start:
-    """What training starts from."""
+    """What training starts from; of the supervision `shared`, Embseq is Gen without its head."""
 
     gen: PreTrainedModel
     gen_tokenizer: PreTrainedTokenizerBase
@@ -44,7 +41,8 @@ def starting_point(settings: TrainSettings, passages: Iterable[Passage]) -> Star
     """Gen, Embseq and their tokenizers before the first step; a new tokenizer learns from the passages.
 
     Raises:
-        PairError: A base model cannot be loaded, or the hidden sizes differ.
+        PairError: A base model cannot be loaded.
+        InputError: A length is over what a model can tell apart, or Embseq would have more layers than Gen.
     """
     torch.manual_seed(settings.seed)
     if settings.base_gen is None:
@@ -52,15 +50,11 @@ def starting_point(settings: TrainSettings, passages: Iterable[Passage]) -> Star
         control = add_control_tokens(tokenizer)
         gen: PreTrainedModel = LlamaForCausalLM(llama_config(settings.scratch, len(tokenizer)))
     else:
-        gen, tokenizer = _loaded(AutoModelForCausalLM, settings.base_gen)
+        gen, tokenizer = load_base(AutoModelForCausalLM, settings.base_gen, settings.lora)
         control = add_control_tokens(tokenizer)
         gen.resize_token_embeddings(len(tokenizer))
     embseq, embseq_tokenizer = _embseq(settings, gen, tokenizer)
-    if embseq.config.hidden_size != gen.config.hidden_size:
-        raise PairError(
-            f"Gen has hidden size {gen.config.hidden_size}, Embseq {embseq.config.hidden_size}; they must be equal",
-            remedy="Choose models of one hidden size, or set scratch.hidden_size to Embseq's",
-        )
+    check_lengths(settings, gen, embseq)
     return Start(gen, tokenizer, embseq, embseq_tokenizer, control)
 
 
@@ -109,25 +103,15 @@ def embseq_from_gen(gen: PreTrainedModel, layers: int) -> PreTrainedModel:
 def _embseq(
     settings: TrainSettings, gen: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    if settings.supervision == "shared":
+        return gen.base_model, tokenizer
     if settings.base_embseq is not None:
-        return _loaded(AutoModel, settings.base_embseq)
+        return load_base(AutoModel, settings.base_embseq, settings.lora)
+    if settings.base_gen is not None and settings.lora.load_in_4bit:  # packed weights cannot be copied by name
+        return load_base(AutoModel, settings.base_gen, settings.lora)
     layers = settings.scratch.embseq_layers if settings.base_gen is None else gen.config.num_hidden_layers
     if layers > gen.config.num_hidden_layers:
         raise InputError(
             f"{layers} is more than Gen's {gen.config.num_hidden_layers} layers", where="setting scratch.embseq_layers"
         )
     return embseq_from_gen(gen, layers), tokenizer
-
-
-def _loaded(auto: type, name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    try:
-        model = auto.from_pretrained(name, use_safetensors=True, dtype=torch.float32)  # type: ignore[attr-defined]
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise PairError(
-            f"the model {name!r} cannot be loaded ({str(error).splitlines()[0]})",
-            remedy="Name a local folder that holds it, or a hub model that this machine can reach",
-        ) from error
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return model, tokenizer

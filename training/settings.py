@@ -197,6 +197,18 @@ class TrainSettings(Settings):
             raise ValueError(f"leading_dimensions must lie below the dimension {full}, not {sizes}")
         if self.encoder == "dual" and self.supervision != "separate":
             raise ValueError("encoder: dual goes with supervision: separate")
+        if self.pooling == "last_position":
+            raise ValueError("pooling: last_position serves imported pairs; train with last_token or mean")
+        uneven = [
+            name
+            for name in ("pretrain", "lookups", "co_supervision")
+            if getattr(self, name).batch_size % self.gradient_accumulation
+        ]
+        if uneven:
+            raise ValueError(
+                f"batch_size of {' and '.join(uneven)} must be a multiple of "
+                f"gradient_accumulation={self.gradient_accumulation}"
+            )
         if self.supervision == "shared" and self.base_embseq is not None:
             raise ValueError("supervision: shared trains one model, so base_embseq must be left out")
         return self

@@ -14,9 +14,10 @@ import yaml
 from safetensors.torch import load_file
 
 from semiparametric.embedding import embed_passages
-from semiparametric.errors import CosupError, InputError, PairError
+from semiparametric.errors import CosupError, InputError
 from semiparametric.formats import Example, Passage, Segment, read_passages, write_jsonl
 from semiparametric.pair import load_embseq, load_gen, read_spec
+from semiparametric.spec import Projection
 from training.run import train
 from training.settings import TrainSettings
 
@@ -39,7 +40,7 @@ TINY: dict[str, Any] = {
     "temperature": 0.1,
     "pretrain": {
         "steps": 4,
-        "block_tokens": 200,
+        "block_tokens": 40,
         "repeat_share": 0.5,
         "batch_size": 4,
         "learning_rate": 3e-3,
@@ -181,8 +182,11 @@ def test_gen_and_embseq_can_start_from_local_folders(tmp_path: Path, tiny_pair: 
     assert read_spec(pair).control == read_spec(tiny_pair).control
 
 
-def test_models_of_different_hidden_size_are_refused(tmp_path: Path, tiny_pair: Path) -> None:
+@pytest.mark.slow
+def test_models_of_different_hidden_size_meet_by_a_projection(tmp_path: Path, tiny_pair: Path) -> None:
     scratch = TINY["scratch"] | {"hidden_size": 16}
-    path = config(tmp_path, scratch=scratch, base_embseq=str(tiny_pair / "embseq"))
-    with pytest.raises(PairError, match="Gen has hidden size 16, Embseq 32"):
-        run(path, tmp_path / "out")
+    pair = run(config(tmp_path, scratch=scratch, base_embseq=str(tiny_pair / "embseq")), tmp_path / "out")
+    spec = read_spec(pair)
+    assert spec.dimension == 16
+    assert spec.projection == Projection(query=False, sequence=True)
+    assert embed_passages(load_embseq(pair), list(read_passages(tmp_path / "corpus.jsonl"))).shape == (20, 16)

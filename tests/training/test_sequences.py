@@ -54,6 +54,28 @@ def test_a_sequence_can_be_cut_after_its_first_lookup(tiny_pair: Path) -> None:
     cut = training_sequence(both, PASSAGES, codec, max_tokens=512).cut_after_first_lookup()
     assert cut.ids == [*codec.prompt("When is the lamp trimmed?"), codec.control.ret]
     assert cut.passages == ["lamp"]
+    assert cut.queries == ["When is the lamp trimmed?"]
+    assert cut.example == "e1"
+
+
+def test_each_lookup_has_the_text_before_it_and_its_negatives(tiny_pair: Path) -> None:
+    codec = load_gen(tiny_pair).codec
+    asked = example(
+        Segment(text="Well."),
+        Segment(text="At dusk.", passage_id="lamp", negatives=["tide"]),
+        Segment(text="Twice.", passage_id="tide"),
+    )
+    sequence = training_sequence(asked, PASSAGES, codec, max_tokens=512)
+    question = "When is the lamp trimmed?"
+    assert sequence.queries == [f"{question}\nWell.", f"{question}\nWell. At dusk."]
+    assert sequence.negatives == [["tide"], []]
+
+
+def test_a_negative_that_is_not_in_the_corpus_is_refused(tiny_pair: Path) -> None:
+    codec = load_gen(tiny_pair).codec
+    asked = example(Segment(text="x", passage_id="lamp", negatives=["moon"]))
+    with pytest.raises(InputError, match="example 'e1': it names as a negative the passage 'moon', which is not in"):
+        training_sequence(asked, PASSAGES, codec, max_tokens=512)
 
 
 def test_segments_are_joined_by_one_space_where_none_stands() -> None:
@@ -73,7 +95,7 @@ def test_control_tokens_in_an_example_stay_text(tiny_pair: Path) -> None:
     assert sequence.ids.count(codec.eos_id) == 1
 
 
-def test_a_passage_that_is_not_in_the_corpus_is_named(tiny_pair: Path) -> None:
+def test_a_passage_that_is_not_in_the_corpus_is_refused(tiny_pair: Path) -> None:
     codec = load_gen(tiny_pair).codec
     with pytest.raises(InputError, match="example 'e1': it cites the passage 'moon', which is not in the corpus"):
         training_sequence(example(Segment(text="x", passage_id="moon")), PASSAGES, codec, max_tokens=512)
