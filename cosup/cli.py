@@ -3,11 +3,13 @@
 import typer
 
 from cosup.demo import add_commands as add_demo_commands
+from cosup.experiment.cli import add_commands as add_experiment_commands
 from index_builder.cli import index_app
 from index_builder.corpus_cli import corpus_app
 from service.cli import add_commands as add_service_commands
 from training.cli import add_commands as add_training_commands
 from training.examples.cli import examples_app
+from training.importing.cli import pair_app
 
 app = typer.Typer(
     help="Train, index, serve and ask a language model that retrieves with its own hidden state.",
@@ -17,9 +19,11 @@ app = typer.Typer(
 add_service_commands(app)
 add_training_commands(app)
 add_demo_commands(app)
+add_experiment_commands(app)
 app.add_typer(corpus_app, name="corpus", help="Make a corpus.")
 app.add_typer(examples_app, name="examples", help="Make question examples to train and evaluate with.")
 app.add_typer(index_app, name="index", help="Build and inspect an index.")
+app.add_typer(pair_app, name="pair", help="Import and inspect pairs.")
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""From checkpoints made elsewhere to a pair."""
