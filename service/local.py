@@ -5,20 +5,17 @@ All questions go through the decoding engine, as many at a time as it has places
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from semiparametric.codec import Codec
 from semiparametric.errors import CosupError, InputError
-from semiparametric.pair import load_gen
-from semiparametric.store import Store
 from service.decoding.answer import Answer, ScoredPassage
-from service.decoding.engine import Engine
 from service.decoding.events import DoneEvent
-from service.decoding.generation import generate, retrieve
 from service.decoding.loop import Retrieval
 from service.decoding.request import GenerationRequest
-from service.engines.transformers import TransformersEngine
+from service.resources import Resources, open_resources
+from service.settings import ModelSettings
 
 _CONCURRENT = 16
 
@@ -70,7 +67,7 @@ def answer_all(
     Args:
         pair: Folder of the pair.
         index: Folder of an index built with it.
-        questions: At least none.
+        questions: In any number.
         asking: How they are asked.
         on_reply: Called when a question is done with.
 
@@ -84,48 +81,43 @@ def answer_all(
 async def _answer_all(
     pair: Path, index: Path, questions: Sequence[str], asking: Asking, on_reply: Callable[[], None] | None
 ) -> list[Reply]:
-    gen = load_gen(pair, device=asking.device)
     num_answered = len(questions) if asking.num_answered is None else asking.num_answered
-    engine = TransformersEngine(gen, max_sessions=_CONCURRENT, max_waiting=len(questions))
     gate = asyncio.Semaphore(_CONCURRENT)
-    with Store.open(index, fingerprint=gen.spec.fingerprint) as store:
+    settings = ModelSettings(pair=pair, index=index, device=asking.device)
+    async with open_resources(settings, max_sessions=_CONCURRENT, queue=_CONCURRENT) as resources:
 
         async def ask(number: int, question: str) -> Reply:
             async with gate:
-                reply = await _ask(engine, store, gen.codec, question, asking, answered=number < num_answered)
+                reply = await _ask(resources, question, asking, is_answered=number < num_answered)
             if on_reply:
                 on_reply()
             return reply
 
-        await engine.start()
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(ask(number, question)) for number, question in enumerate(questions)]
         except ExceptionGroup as errors:  # one cause is enough, and callers know how to show it
             raise errors.exceptions[0] from errors
-        finally:
-            await engine.stop()
     return [task.result() for task in tasks]
 
 
-async def _ask(
-    engine: Engine, store: Store, codec: Codec, question: str, asking: Asking, *, answered: bool
-) -> Reply:
+async def _ask(resources: Resources, question: str, asking: Asking, *, is_answered: bool) -> Reply:
     try:
-        found = await retrieve(engine, store, codec, question, asking.top_k)
-        return Reply(found, await _answer(engine, store, codec, question, asking) if answered else None)
+        found = await resources.retrieve(question, asking.top_k, None)
+        return Reply(found, await _answer(resources, question, asking) if is_answered else None)
     except InputError as error:
         return Reply([], None, str(error))
 
 
-async def _answer(engine: Engine, store: Store, codec: Codec, question: str, asking: Asking) -> Answer:
+async def _answer(resources: Resources, question: str, asking: Asking) -> Answer:
     request = GenerationRequest(
         question,
         retrieval=asking.retrieval,
         max_retrievals=asking.max_retrievals,
         max_new_tokens=asking.max_new_tokens,
     )
-    async for event in generate(engine, store, codec, request):
-        if isinstance(event, DoneEvent):
-            return event.answer
+    async with aclosing(resources.generate(request)) as events:
+        async for event in events:
+            if isinstance(event, DoneEvent):
+                return event.answer
     raise CosupError("the answer ended without its last event")

@@ -1,0 +1,1 @@
+"""`cosup experiment`: a grid of training runs, all measured on the same questions, as one report."""
