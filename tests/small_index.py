@@ -16,12 +16,12 @@ PASSAGES = [
 ]
 
 
-def build_small_index(pair: Path, out: Path, *, fingerprint: str | None = None) -> Path:
+def build_small_index(pair: Path, out: Path, *, fingerprint: str | None = None, dimension: int | None = None) -> Path:
     """Publish version 1 of an index named `small` over `PASSAGES`, of this pair if no other is named; its folder."""
     embseq = load_embseq(pair)
     writer = VersionWriter(out)
     corpus = writer.write_passages(PASSAGES)
-    summary = writer.write_vectors([embed_passages(embseq, PASSAGES)], "flat", {})
+    summary = writer.write_vectors([embed_passages(embseq, PASSAGES, dimension=dimension)], "flat", {})
     fingerprint = fingerprint or embseq.spec.fingerprint
     now = datetime.now(UTC)
     build = BuildRecord(sources=["tests"], settings={}, libraries={}, started=now, finished=now)

@@ -8,8 +8,12 @@ from semiparametric.pair import Gen, load_gen
 
 
 def lively_gen(pair: Path, *, seed: int = 1) -> Gen:
-    """The pair's Gen with large random weights: its next token depends on all ids, and is often a control token."""
-    gen = load_gen(pair)
+    """The pair's Gen, enlivened."""
+    return enliven(load_gen(pair), seed=seed)
+
+
+def enliven(gen: Gen, *, seed: int = 1) -> Gen:
+    """Give Gen large random weights: its next token depends on all ids, and is often a control token."""
     dice = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in gen.model.parameters():
