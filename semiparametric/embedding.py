@@ -59,11 +59,12 @@ def sequence_states(model: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
 
 def _positions(model: nn.Module, mask: Tensor) -> Tensor:
     """Positions `int64[b, s]`: 0 at the first real token, going on into the padding on its right."""
-    first = mask.argmax(1, keepdim=True)
+    first = mask.int().argmax(1, keepdim=True)
     positions = (torch.arange(mask.shape[1], device=mask.device) - first).clamp(min=0)
     learned = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    if getattr(learned, "padding_idx", None) is not None:  # RoBERTa and its kin begin after the position of padding
-        positions = positions + learned.padding_idx + 1
+    padding = getattr(learned, "padding_idx", None)
+    if padding is not None:  # RoBERTa and its kin begin after the position of padding
+        positions = positions + padding + 1
     limit = getattr(model.config, "max_position_embeddings", None)
     return positions if limit is None else positions.clamp(max=limit - 1)  # only padding can stand beyond it
 
