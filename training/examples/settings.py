@@ -70,3 +70,38 @@ class ConvertSettings(Settings):
     positives: int = Field(
         default=4, ge=1, description="beir: relevant passages of a query that become examples, at most (number)."
     )
+
+
+class FromCorpusSettings(Settings):
+    """Which documents to learn from, what to ask about them, and where to write it."""
+
+    corpus: list[Path] = Field(min_length=1, description="Corpus file, .jsonl or .jsonl.gz; repeatable.")
+    out: Path = Field(description="Folder for train.jsonl.gz and dev.jsonl.gz; made if it does not exist.")
+    title_share: float = Field(
+        default=1.0, ge=0, description="Weight of titles and headings that lead to their passage; 0 for none."
+    )
+    sentence_share: float = Field(
+        default=1.0, ge=0, description="Weight of sentences that lead to the passage they come from; 0 for none."
+    )
+    next_share: float = Field(
+        default=0.5, ge=0, description="Weight of passages that lead on to the next one of their document; 0 for none."
+    )
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="Examples in all, shared out by the weights (number); if none, all of each kind with a weight.",
+    )
+    questions_per_passage: int = Field(
+        default=2, ge=1, description="Sentences of a passage that become questions, at most (number)."
+    )
+    keywords_share: float = Field(
+        default=0.5, ge=0, le=1, description="Share of sentences asked as a few of their words, as in a search box."
+    )
+    min_words: int = Field(default=5, ge=1, description="Words of a sentence that is asked or answered, at least.")
+    max_words: int = Field(default=50, ge=2, description="Words of a sentence that is asked or answered, at most.")
+    held_out_percent: float = Field(default=5.0, ge=0, le=50, description="Share kept for dev.jsonl.gz, in percent.")
+    held_out_by: Literal["document", "question"] = Field(
+        default="document",
+        description="document: dev asks about documents that training never asks about. question: about the same ones.",
+    )
+    seed: int = Field(default=0, description="Seed of the choice of questions; the same seed gives the same files.")
