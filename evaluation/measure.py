@@ -86,7 +86,7 @@ def measure_bm25(passages: Sequence[Passage], examples: Sequence[Example]) -> Se
 
 
 # What could not be asked was answered wrong.
-_NOTHING_SAID = AnswerScore(exact=False, f1=0.0, right=False, grounded=False, gold=False)
+_NOTHING_SAID = AnswerScore(exact=False, f1=0.0, right=False, grounded=False, cites_gold=False)
 
 
 def _score(example: Example, reply: Reply, right_f1: float | None) -> AnswerScore | None:
@@ -122,8 +122,8 @@ def _figures(examples: Sequence[Example], replies: Sequence[Reply], answers: Seq
             "f1": fmean(answer.f1 for answer in answers),
             "right": share([answer.right for answer in answers]),
             "grounded": share([answer.grounded for answer in answers]),
-            "cites_gold": share([answer.gold for answer in answers]),
-            "wrong_lookups": sum(not answer.gold for answer in answers),
+            "cites_gold": share([answer.cites_gold for answer in answers]),
+            "wrong_lookups": sum(not answer.cites_gold for answer in answers),
             "right_on_wrong_lookup": right_on_wrong_lookup(answers),
         }
     )

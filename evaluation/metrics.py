@@ -65,14 +65,14 @@ class AnswerScore:
     f1: its token F1 against the closest reference.
     right: it contains a reference, or, where the set says so, reaches an F1.
     grounded: it cites something, and every cited span stands word for word in its passage.
-    gold: one of the passages that it looked up is a gold one.
+    cites_gold: one of the passages that it looked up is a gold one.
     """
 
     exact: bool
     f1: float
     right: bool
     grounded: bool
-    gold: bool
+    cites_gold: bool
 
 
 def score_answer(
@@ -100,7 +100,7 @@ def score_answer(
         f1=f1,
         right=contains(answer, references) or (right_f1 is not None and f1 >= right_f1),
         grounded=bool(citations) and all(stands_in(span, passage) for span, passage in citations),
-        gold=bool(set(looked_up) & set(gold)),
+        cites_gold=bool(set(looked_up) & set(gold)),
     )
 
 
@@ -109,7 +109,7 @@ def right_on_wrong_lookup(scores: Iterable[AnswerScore]) -> float | None:
 
     None where every answer looked up a gold passage.
     """
-    astray = [score.right for score in scores if not score.gold]
+    astray = [score.right for score in scores if not score.cites_gold]
     return share(astray) if astray else None
 
 

@@ -1,0 +1,103 @@
+"""A pair measured on questions, with the real engine and store; BM25 on the same."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from evaluation.measure import asked, measure_bm25, measure_pair, references
+from semiparametric.errors import CosupError, StoreError
+from semiparametric.formats import Example, Segment
+from service.local import Asking
+from tests.small_index import PASSAGES, build_small_index
+
+EXAMPLES = [
+    Example(id="e1", question="When is the lamp lit?", segments=[Segment(text="At dusk.", passage_id="lamp")]),
+    Example(
+        id="e2",
+        question="What does the wheel follow?",
+        answers=["the tide"],
+        segments=[Segment(text="The tide.", passage_id="wheel")],
+    ),
+]
+
+
+def test_a_pair_is_measured_on_lookups_and_answers(tiny_pair: Path, tmp_path: Path) -> None:
+    index = build_small_index(tiny_pair, tmp_path / "index")
+    predictions = tmp_path / "predictions.jsonl"
+    done: list[int] = []
+    figures = measure_pair(
+        tiny_pair,
+        index,
+        EXAMPLES,
+        Asking(retrieval="first", max_new_tokens=8, num_answered=1),
+        predictions=predictions,
+        on_reply=lambda: done.append(1),
+    )
+    first, second = map(json.loads, predictions.read_text("utf-8").splitlines())
+    assert len(done) == figures.questions == 2
+    assert figures.answered == 1
+    assert sorted(first["found"]) == sorted(passage.id for passage in PASSAGES)  # all four, of five wanted
+    assert figures.recall_at_5 == 1.0
+    assert figures.recall_at_1 == sum(line["found"][0] in line["gold"] for line in (first, second)) / 2
+    assert figures.f1 == first["f1"]
+    assert figures.cites_gold == float(first["cites_gold"])
+    assert "answer" not in second
+
+
+def test_without_answers_their_figures_do_not_apply(tiny_pair: Path, tmp_path: Path) -> None:
+    index = build_small_index(tiny_pair, tmp_path / "index")
+    figures = measure_pair(tiny_pair, index, EXAMPLES, Asking(num_answered=0))
+    assert figures.answered == 0
+    assert figures.f1 is figures.right is figures.grounded is figures.right_on_wrong_lookup is None
+
+
+def test_a_question_too_long_for_the_context_is_refused_alone_and_counts_as_wrong(
+    tiny_pair: Path, tmp_path: Path
+) -> None:
+    index = build_small_index(tiny_pair, tmp_path / "index")
+    long = EXAMPLES[0].model_copy(update={"id": "long", "question": "lamp " * 2000})
+    figures = measure_pair(
+        tiny_pair,
+        index,
+        [long, EXAMPLES[1]],
+        Asking(max_new_tokens=4),
+        predictions=tmp_path / "predictions.jsonl",
+    )
+    assert (figures.refused, figures.answered) == (1, 2)
+    assert figures.recall_at_5 == 0.5
+    assert "the limit is" in json.loads((tmp_path / "predictions.jsonl").read_text("utf-8").splitlines()[0])["refusal"]
+
+
+def test_an_index_of_another_pair_is_refused(tiny_pair: Path, tmp_path: Path) -> None:
+    index = build_small_index(tiny_pair, tmp_path / "index", fingerprint="another")
+    with pytest.raises(StoreError, match="'another'"):
+        measure_pair(tiny_pair, index, EXAMPLES, Asking())
+
+
+def test_only_examples_that_cite_are_asked_in_an_order_that_is_always_the_same() -> None:
+    plain = Example(id="plain", question="Why?", segments=[Segment(text="Because.")])
+    many = [EXAMPLES[0].model_copy(update={"id": f"e{number}"}) for number in range(50)]
+    drawn = asked([plain, *many], 10)
+    assert [example.id for example in drawn] == [example.id for example in asked([plain, *many], 20)][:10]
+    assert len(asked([plain, *many], None)) == 50
+
+
+def test_where_no_answer_is_given_the_segments_are_the_reference() -> None:
+    assert references(EXAMPLES[0]) == ["At dusk."]
+    assert references(EXAMPLES[1]) == ["the tide"]
+
+
+def test_bm25_finds_passages_by_their_words() -> None:
+    figures = measure_bm25(PASSAGES, EXAMPLES)
+    assert figures.recall_at_1 == 1.0
+    assert figures.f1 is None
+
+
+def test_bm25_without_its_libraries_is_refused_with_the_command_that_installs_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "bm25s", None)
+    with pytest.raises(CosupError, match=r"bm25s, which is not installed.*pip install 'cosup\[train\]'"):
+        measure_bm25(PASSAGES, EXAMPLES)
