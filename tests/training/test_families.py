@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from tests.conftest import tiny_llama_config
-from tests.training.random_batches import VOCABULARY, gradients, random_batch, random_spec
+from tests.training.random_batches import VOCABULARY, furthest, gradients, random_batch, random_spec
 from training import grad_cache
 from training.model import CoSupervisedModel, Objective, projection
 
@@ -74,7 +74,8 @@ def test_a_step_lowers_the_loss_and_reaches_every_weight(family: str, pooling: s
     found = gradients(model)
     assert found.keys() == trained, "DDP waits for a gradient of each weight that asks for one"
     assert ("sequence_projection.weight" in found) == (family != "llama")
-    torch.optim.SGD([weight for weight in model.parameters() if weight.requires_grad], lr=1e-3).step()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    torch.optim.SGD([weight for weight in model.parameters() if weight.requires_grad], lr=1e-2).step()
     after = model(batch)
     assert after["loss"] < before["loss"]
 
@@ -90,8 +91,7 @@ def test_both_sides_are_projected_into_a_smaller_space_whose_leading_dimensions_
     assert all(float(found[f"{side}_projection.weight"].abs().sum()) > 0 for side in ("query", "sequence"))
     model.zero_grad()
     grad_cache.backward(model, batch, chunk_rows=2)
-    for name, gradient in gradients(model).items():
-        torch.testing.assert_close(gradient, found[name], rtol=1e-4, atol=1e-6)
+    assert furthest(gradients(model), found) < 1e-5
 
 
 def test_vectors_do_not_depend_on_the_padding_of_their_batch() -> None:
