@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
+from torch import Tensor
 
 from semiparametric.errors import InputError, PairError
 from semiparametric.pair import Gen, load_gen
@@ -37,7 +38,7 @@ def naive_query(pair: Path, gen: Gen, encoder: QueryEncoder | None, ids: list[in
     with torch.no_grad():
         if encoder is None:
             output = gen.model(input_ids=torch.tensor([ids]), output_hidden_states=True)
-            vector = output.hidden_states[-1][0, -1]
+            vector: Tensor = output.hidden_states[-1][0, -1]
         else:
             tokenizer = encoder.encoder.tokenizer
             tokens = tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
@@ -45,7 +46,8 @@ def naive_query(pair: Path, gen: Gen, encoder: QueryEncoder | None, ids: list[in
             vector = encoder.encoder.model(input_ids=torch.tensor([tokens])).last_hidden_state[0].mean(0)
     if gen.spec.projection is not None and gen.spec.projection.query:
         vector = load_file(pair / "projection.safetensors")["query.weight"] @ vector
-    return vector.numpy()
+    query: NDArray[np.float32] = vector.numpy()
+    return query
 
 
 def answered_naively(
@@ -53,8 +55,9 @@ def answered_naively(
 ) -> tuple[str, list[str]]:
     """The oracle of an answer: one flat loop, everything recomputed from all ids; text and passages in order."""
     control, codec = gen.spec.control, gen.codec
-    ids, text_ids, used, cited = [*codec.prompt(question), control.ret], [], [], False
-    new = 0
+    ids, cited, new = [*codec.prompt(question), control.ret], False, 0
+    text_ids: list[int] = []
+    used: list[int] = []
     while new < max_new_tokens or ids[-1] == control.ret:  # a lookup asked for by the last token is still made
         if ids[-1] == control.ret:
             said = codec.decode(text_ids).strip()
