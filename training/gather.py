@@ -5,7 +5,7 @@ queries) of all ranks, divided by their number over all ranks, times the number 
 gradient of the global mean, however unevenly tokens and lookups are spread. In one process all of this is the identity.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -61,7 +61,8 @@ def gathered(sequences: Tensor, keys: Tensor | None, gather: Gather) -> Tensor:
     if keys is None:
         raise ValueError("sequences of several ranks are told apart by keys; there are none")
     counts = _counts(sequences)
-    everything = _Gather.apply(sequences, counts) if gather == "all" else _all_gather(sequences, counts)
+    exchange: Callable[[Tensor, list[int]], Tensor] = _Gather.apply if gather == "all" else _all_gather
+    everything = exchange(sequences, counts)
     return torch.cat([sequences, everything[_foreign(keys, counts).to(everything.device)]])
 
 

@@ -218,7 +218,7 @@ def _average(gradients: Sequence[Tensor]) -> None:
 def _inner(model: nn.Module) -> CoSupervisedModel:
     """The model under the wrappers."""
     while not isinstance(model, CoSupervisedModel):
-        model = model.module
+        model = model.get_submodule("module")
     return model
 
 

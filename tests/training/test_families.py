@@ -1,6 +1,7 @@
 """A Llama as Gen beside Embseqs of other families and sizes."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -29,14 +30,14 @@ from tests.training.random_batches import VOCABULARY, furthest, gradients, rando
 from training import grad_cache
 from training.model import CoSupervisedModel, Objective, projection
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 48,
     "intermediate_size": 64,
     "num_hidden_layers": 1,
     "num_attention_heads": 4,
 }
-HEADS = {"num_key_value_heads": 2, "head_dim": 12}
+HEADS: dict[str, Any] = {"num_key_value_heads": 2, "head_dim": 12}
 
 FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
     "gpt2": lambda: GPT2Model(GPT2Config(vocab_size=VOCABULARY, n_embd=48, n_layer=1, n_head=4, n_positions=64)),
@@ -50,7 +51,7 @@ FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
 }
 
 
-def model_with(family: str, dimension: int = 32, **said: object) -> CoSupervisedModel:
+def model_with(family: str, dimension: int = 32, **said: Any) -> CoSupervisedModel:
     """Gen of 32, Embseq of 48 (or 32) dimensions, and projections where the sequence space has another size."""
     torch.manual_seed(0)
     gen, embseq = LlamaForCausalLM(tiny_llama_config(VOCABULARY)), FAMILIES[family]()

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 
 from tests.training import two_ranks
-from tests.training.random_batches import furthest, gradients, random_batch, random_model
+from tests.training.random_batches import furthest, gradients, random_model
 from training.gather import gathered, in_step, num_ranks, total
 from training.loss import next_sequence_sum
 from training.model import CoSupervisedModel
@@ -22,7 +22,7 @@ from training.model import CoSupervisedModel
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with what two processes left."""
     folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(two_ranks.run, args=(folder,), nprocs=2)
+    spawn(two_ranks.run, args=(folder,), nprocs=2)
     return folder
 
 
@@ -116,4 +116,9 @@ def test_in_one_process_nothing_is_exchanged() -> None:
     assert in_step([1, 2], 0, torch.device("cpu")) == [1, 2]
     assert num_ranks() == 1
     assert total(torch.tensor(3)) == 3
-    assert "sequence_keys" in random_batch()
+
+
+def test_sequences_of_several_ranks_without_keys_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.gather.num_ranks", lambda: 2)
+    with pytest.raises(ValueError, match="told apart by keys; there are none"):
+        gathered(torch.randn(3, 4), None, "sequences")

@@ -1,10 +1,10 @@
 """A step in chunks against the same step at once."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
-from transformers import LlamaModel
+from transformers import LlamaModel, PreTrainedModel
 
 from semiparametric.errors import InputError
 from tests.conftest import tiny_llama_config
@@ -47,7 +47,7 @@ def test_leading_dimensions_and_dot_products_change_nothing_about_it() -> None:
 
 def test_where_texts_are_the_queries_their_encoder_gets_its_gradient_and_gen_that_of_its_tokens() -> None:
     model = random_model()
-    model.query = LlamaModel(tiny_llama_config(VOCABULARY)).train()
+    model.query = LlamaModel(tiny_llama_config(VOCABULARY))
     batch = random_batch()
     batch["queries"] = [random_rows(len(batch["targets"]), 5, torch.Generator().manual_seed(9))]
     _, expected = at_once(model, batch)
@@ -57,7 +57,7 @@ def test_where_texts_are_the_queries_their_encoder_gets_its_gradient_and_gen_tha
 
 def test_one_model_as_gen_and_embseq_gets_the_gradients_of_both_roles() -> None:
     model = random_model()
-    model.embseq = model.gen.base_model
+    model.embseq = cast(PreTrainedModel, model.gen.base_model)
     _, expected = at_once(model, random_batch())
     assert furthest(in_chunks(model, random_batch(), 2)[1], expected) < 1e-5
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from tests.training.random_batches import random_batch, random_model
 from training import grad_cache
@@ -70,9 +71,10 @@ def wrapped(model: CoSupervisedModel, wrapper: Wrapper) -> nn.Module:
     """As a run wraps it: DDP, or each layer sharded for itself."""
     if wrapper == "ddp":
         return DistributedDataParallel(model)
-    for layer in [*model.gen.base_model.layers, *model.embseq.layers]:
+    for layer in [module for module in model.modules() if isinstance(module, LlamaDecoderLayer)]:
         fully_shard(layer)
-    return fully_shard(model)
+    fully_shard(model)
+    return model
 
 
 def step(model: nn.Module, batch: Batch, rows: int | None) -> dict[str, torch.Tensor]:
