@@ -1,5 +1,7 @@
 """`cosup train`."""
 
+import os
+
 import typer
 
 from semiparametric.command import settings_command
@@ -19,4 +21,6 @@ def add_commands(app: typer.Typer) -> None:
     def train(settings: TrainSettings) -> None:
         from training.run import train as run
 
-        typer.echo(f"The pair is in {run(settings)}")
+        pair = run(settings)
+        if os.environ.get("RANK", "0") == "0":  # torchrun starts several of us
+            typer.echo(f"The pair is in {pair}")

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch.distributed as dist
-from accelerate import PartialState
-from torch import nn
+from accelerate import Accelerator, DistributedType, PartialState
+from accelerate.utils import FullyShardedDataParallelPlugin
+from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
+from transformers import TrainingArguments
 
 from semiparametric.errors import InputError
 from training.gather import num_ranks
@@ -76,6 +79,15 @@ def sharding(model: nn.Module) -> dict[str, Any]:
     return {"state_dict_type": "SHARDED_STATE_DICT", **wrapping}
 
 
+def shard_on_cpu(accelerator: Accelerator, arguments: TrainingArguments) -> None:
+    """Tell an accelerator of CPU processes to use FSDP2, which works there over gloo."""
+    plugin = FullyShardedDataParallelPlugin(**arguments.fsdp_plugin_args)
+    if accelerator.mixed_precision != "no":
+        plugin.set_mixed_precision(accelerator.mixed_precision)
+    accelerator.state.distributed_type = DistributedType.FSDP
+    accelerator.state.fsdp_plugin = plugin
+
+
 @contextmanager
 def unsharded(model: nn.Module) -> Iterator[None]:
     """Hold the weights outside of the layers whole, so that parts of a sharded model can be called by themselves.
@@ -90,3 +102,13 @@ def unsharded(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.reshard()
+
+
+def whole_state(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of a model by name, put together from their shards; all processes must ask, and rank 0 gets them."""
+    state: dict[str, Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        whole = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+        if is_main():
+            state[name] = whole.cpu()
+    return state

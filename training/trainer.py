@@ -13,7 +13,7 @@ from transformers import Trainer, TrainingArguments
 
 from training import grad_cache
 from training.batches import Collator, Sequences, WholeBatches
-from training.distributed import is_main, unsharded
+from training.distributed import is_main, shard_on_cpu, unsharded, whole_state
 from training.heldout import Checker
 from training.learner import Learner
 from training.model import CoSupervisedModel
@@ -59,6 +59,13 @@ class CoSupervisedTrainer(Trainer):
         self._terms: dict[str, list[float]] = defaultdict(list)
         self._tokens = [0, 0]
         self._examples: list[str] = []
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """Shard on CPUs too, where accelerate would leave it: what a user of two processes tries is what many run."""
+        super().create_accelerator_and_postprocess()
+        if self.args.fsdp and not self.is_fsdp_enabled:
+            shard_on_cpu(self.accelerator, self.args)
+            self.is_fsdp_enabled = True
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
@@ -115,9 +122,10 @@ class CoSupervisedTrainer(Trainer):
 
     def save_whole(self, path: Path) -> None:
         """Save all weights, also those that are sharded over the processes; every process must call this."""
-        state = self.accelerator.get_state_dict(self.model) if self.is_fsdp_enabled else None
+        model = self.accelerator.unwrap_model(self.model)
+        state = whole_state(model)
         if is_main():
-            save_weights(self.accelerator.unwrap_model(self.model), path, only=self.learner.saved, state=state)
+            save_weights(model, path, only=self.learner.saved, state=state)
 
     def _keep(self, terms: Mapping[str, Tensor]) -> None:
         """Keep the terms for the log; they are those of all processes, so that all stop together at a NaN."""
