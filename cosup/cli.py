@@ -4,6 +4,7 @@ import typer
 
 from cosup.demo import add_commands as add_demo_commands
 from cosup.experiment.cli import add_commands as add_experiment_commands
+from cosup.mining import add_commands as add_mining_commands
 from index_builder.cli import index_app
 from index_builder.corpus_cli import corpus_app
 from service.cli import add_commands as add_service_commands
@@ -20,6 +21,7 @@ add_service_commands(app)
 add_training_commands(app)
 add_demo_commands(app)
 add_experiment_commands(app)
+add_mining_commands(examples_app)
 app.add_typer(corpus_app, name="corpus", help="Make a corpus.")
 app.add_typer(examples_app, name="examples", help="Make question examples to train and evaluate with.")
 app.add_typer(index_app, name="index", help="Build and inspect an index.")

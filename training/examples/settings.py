@@ -105,3 +105,31 @@ class FromCorpusSettings(Settings):
         description="document: dev asks about documents that training never asks about. question: about the same ones.",
     )
     seed: int = Field(default=0, description="Seed of the choice of questions; the same seed gives the same files.")
+
+
+class MineSettings(Settings):
+    """For which examples to mine hard negatives, in which passages and how."""
+
+    examples: Path = Field(description="Examples file, .jsonl or .jsonl.gz.")
+    corpus: list[Path] = Field(min_length=1, description="Corpus file, .jsonl or .jsonl.gz; repeatable.")
+    out: Path = Field(description="Examples file to write, .jsonl or .jsonl.gz; its folder must exist.")
+    method: Literal["bm25", "pair"] = Field(
+        default="bm25", description="bm25: by words in common. pair: by the lookups of a pair that is trained already."
+    )
+    negatives: int = Field(default=8, ge=1, description="Negatives of each lookup, at most (number).")
+    skip: int = Field(
+        default=0,
+        ge=0,
+        description="Best-ranked passages passed over, after gold ones: they may be right too (number).",
+    )
+    depth: int = Field(default=100, ge=1, description="Passages of a lookup that are looked at, at most (number).")
+    allow_answers: bool = Field(
+        default=False, description="Take passages too that hold an answer, or the text that the lookup is cited for."
+    )
+    language: str = Field(default="english", description="bm25: language of the stemmer and of the stop words.")
+    pair: Path | None = Field(default=None, description="pair: folder of the pair.")
+    index: Path | None = Field(
+        default=None, description="pair: folder of the pair's index; if none, the corpus is encoded here."
+    )
+    batch_tokens: int = Field(default=8192, ge=1, description="pair: tokens encoded at once, padding included.")
+    device: str = Field(default="cpu", description="pair: where the models run: cpu, cuda or cuda:<number>.")
