@@ -3,6 +3,7 @@
 Title and text, English stop words, Snowball stemming, bm25s with its default parameters.
 """
 
+import logging
 from collections.abc import Sequence
 
 from semiparametric.errors import CosupError
@@ -22,6 +23,7 @@ def bm25_ranks(passages: Sequence[Passage], questions: Sequence[str], top_k: int
         raise CosupError(
             f"BM25 needs {error.name}, which is not installed", remedy="Install it: pip install 'cosup[train]'"
         ) from error
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # the library asks for all of its debugging lines
     stemmer = Stemmer.Stemmer("english")
     texts = [f"{passage.title} {passage.text}" for passage in passages]
     retriever = bm25s.BM25()

@@ -3,8 +3,9 @@
 A supervision has one colour in all plots; further groups of it (other lambdas, another Embseq) are lighter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -25,6 +26,7 @@ _BAR_METRICS = tuple(metric for metric in METRICS if metric.field not in {"exact
 _BM25 = {"color": "black", "linestyle": (0, (4, 2)), "linewidth": 1.3}
 _NUM_LIGHTER = 4
 _LEAST_PERCENT = 10.0
+_LEGEND_COLUMNS = 5
 
 
 def draw_all(report: Report, folder: Path) -> list[str]:
@@ -49,8 +51,7 @@ def bars(report: Report) -> Figure | None:
     figure, panels = plt.subplots(2, 3, figsize=(wide, 8.2), layout="constrained")
     for axes, metric in zip(panels.flat, _BAR_METRICS, strict=True):
         _bar_panel(axes, report, metric)
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
+    _legend(figure, panels.flat, report)
     figure.suptitle(f"{report.title}: {_seeds(report)}")
     return figure
 
@@ -66,14 +67,13 @@ def curves(report: Report) -> Figure | None:
         for group in report.groups:
             _curve(axes, report, group, name)
         is_share = "recall" in name or name == "accuracy"
-        axes.set(title=_curve_title(name), xlabel="step", ylabel="%" if is_share else "nats")
+        axes.set(
+            title=_curve_title(name), xlabel="step, counted through all stages", ylabel="%" if is_share else "nats"
+        )
         _tidy(axes, least_top=_LEAST_PERCENT if is_share else 0.0)
     for axes in list(panels.flat)[len(names) :]:
         axes.set_axis_off()
-    by_label = dict(pair[::-1] for axes in panels.flat for pair in zip(*axes.get_legend_handles_labels(), strict=True))
-    labels = [group for group in report.groups if group in by_label]
-    handles = [by_label[label] for label in labels]
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
+    _legend(figure, panels.flat, report)
     figure.suptitle(f"{report.title}: learning curves")
     return figure
 
@@ -88,8 +88,7 @@ def lambdas(report: Report) -> Figure | None:
     for row, metric in zip(panels, HEADLINE, strict=True):
         for axes, name in zip(row, report.sets, strict=True):
             _lambda_panel(axes, report, name, metric, weights)
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
+    _legend(figure, panels.flat, report)
     figure.suptitle(f"{report.title}: the weight of next-sequence prediction, lambda")
     return figure
 
@@ -221,6 +220,20 @@ def _curve_title(name: str) -> str:
 def _seeds(report: Report) -> str:
     count = len({cell.seed for cell in report.cells})
     return "mean over seeds, deviation, and each seed as a dot" if count > 1 else "one seed, so no spread"
+
+
+def _legend(figure: Figure, panels: Iterable[Axes], report: Report) -> None:
+    """One legend for all panels, below them: lines over lambda first, then the groups of the grid, BM25 last."""
+    entries: dict[str, Any] = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    order = {group: place for place, group in enumerate(report.groups)} | {"BM25": len(report.groups)}
+    labels = sorted(entries, key=lambda label: order.get(label, -1))
+    columns = min(len(labels), _LEGEND_COLUMNS)
+    figure.legend(
+        [entries[label] for label in labels], labels, loc="outside lower center", ncols=columns, frameon=False
+    )
 
 
 def _tidy(axes: Axes, *, least_top: float) -> None:

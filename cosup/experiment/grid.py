@@ -14,6 +14,9 @@ from training.settings import TrainSettings
 WITH_LAMBDA = frozenset({"co-supervised", "shared"})
 """Supervisions whose two losses are weighed against each other; the others minimise one at a time."""
 
+DEFAULT = "default"
+"""The choice of Embseq that the training settings make by themselves."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -21,7 +24,7 @@ class Group:
 
     name: str
     overrides: Mapping[str, Any]
-    embseq: str = "default"
+    embseq: str = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -101,14 +104,15 @@ def _grid_groups(settings: ExperimentSettings, base: Mapping[str, Any]) -> Itera
     for supervision in grid.supervisions:
         has_lambda = supervision in WITH_LAMBDA
         weights: list[float | None] = [*grid.nsp_weights] if has_lambda and grid.nsp_weights else [None]
-        embseqs = list(grid.embseqs.items())[: 1 if supervision == "shared" else None]
+        # One model is Gen and Embseq of a shared pair, so there is nothing to choose.
+        embseqs = grid.embseqs if grid.embseqs and supervision != "shared" else {DEFAULT: {}}
         for weight in weights:
-            for embseq, choice in embseqs:
+            for embseq, choice in embseqs.items():
                 overrides = _merged(choice, {"supervision": supervision})
                 if weight is not None:
                     overrides = _merged(overrides, {"co_supervision": {"nsp_weight": weight}})
                 parts = [supervision, *([f"lambda{weight:g}"] if weight is not None else [])]
-                parts += [embseq] if embseq != "default" else []
+                parts += [embseq] if embseq != DEFAULT else []
                 yield Group("-".join(parts), overrides, embseq)
 
 

@@ -96,10 +96,12 @@ class _Told:
             self._bars.remove_task(task)
         self._bars.advance(self._cells)
         if why is None:
-            self._bars.console.print(f"finished {folder.name}", highlight=False, markup=False)
+            self._bars.console.print(f"finished {folder.name}", highlight=False, markup=False, soft_wrap=True)
         else:
             self.failures[folder.name] = why
-            self._bars.console.print(f"failed {folder.name}: {why}", highlight=False, markup=False, style="red")
+            self._bars.console.print(
+                f"failed {folder.name}: {why}", highlight=False, markup=False, soft_wrap=True, style="red"
+            )
 
     def on_poll(self, running: Sequence[Running]) -> None:
         for one in running:

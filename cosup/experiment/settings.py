@@ -63,9 +63,9 @@ class Grid(BaseModel):
         description="Lambdas of co-supervised and shared; the others have none. Empty: that of the training settings.",
     )
     embseqs: dict[str, dict[str, Any]] = Field(
-        default_factory=lambda: {"default": {}},
-        min_length=1,
-        description="Choices of Embseq: a name, and the training settings that make it. `shared` has only the first.",
+        default_factory=dict,
+        description="Choices of Embseq: a name, and the training settings that make it; `shared` has none. Empty: that "
+        "of the training settings.",
     )
     seeds: list[int] = Field(default=[0], min_length=1, description="Seeds; the spread is taken over them.")
 
