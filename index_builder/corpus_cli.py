@@ -2,15 +2,13 @@
 
 import typer
 
+from index_builder.documents_settings import DocumentsCorpusSettings
 from index_builder.python_docs.settings import PythonCorpusSettings
 from semiparametric.command import settings_command
 
-corpus_app = typer.Typer(help="Make a corpus from what is installed on this machine.", no_args_is_help=True)
-
-
-@corpus_app.callback()
-def corpus() -> None:
-    """Keep `python` a subcommand although it is the only one."""
+corpus_app = typer.Typer(
+    help="Make a corpus from documents, or from what is installed on this machine.", no_args_is_help=True
+)
 
 
 @settings_command(
@@ -35,3 +33,19 @@ def corpus_python(settings: PythonCorpusSettings) -> None:
         typer.echo(
             f"{len(made.unreadable)} source files left out, not readable as Python (see the log above)", err=True
         )
+
+
+@settings_command(
+    corpus_app,
+    "documents",
+    DocumentsCorpusSettings,
+    help="Write a folder of documents as a corpus file to train with, split into the passages that `cosup index build` "
+    "makes of it.",
+)
+def corpus_documents(settings: DocumentsCorpusSettings) -> None:
+    """Make the corpus and say how many passages it has."""
+    from index_builder.corpus import read_corpus
+    from semiparametric.formats import write_jsonl
+
+    count = write_jsonl(settings.out, read_corpus(settings.documents, passage_words=settings.passage_words))
+    typer.echo(f"{settings.out}: {count} passages")
