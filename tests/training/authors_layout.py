@@ -45,13 +45,15 @@ def tiny_config(**changes: Any) -> LlamaConfig:
 def tiny_gen(**changes: Any) -> LlamaForCausalLM:
     """A random Gen, its head apart from its embeddings as in Llama 2."""
     torch.manual_seed(1)
-    return LlamaForCausalLM(tiny_config(**changes)).eval()
+    model: LlamaForCausalLM = LlamaForCausalLM(tiny_config(**changes)).eval()
+    return model
 
 
 def tiny_embseq(**changes: Any) -> LlamaModel:
     """A random Embseq without a head."""
     torch.manual_seed(2)
-    return LlamaModel(tiny_config(**changes)).eval()
+    model: LlamaModel = LlamaModel(tiny_config(**changes)).eval()
+    return model
 
 
 @cache
@@ -108,7 +110,7 @@ def save_torch_files(folder: Path, model: PreTrainedModel, num_shards: int = 2) 
     model.config.save_pretrained(folder)
     prefix = "model." if isinstance(model, LlamaForCausalLM) else ""
     state = model.state_dict() | {f"{prefix}layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for shard in range(num_shards):
         name = f"pytorch_model-{shard + 1:05}-of-{num_shards:05}.bin"
         part = dict(list(state.items())[shard::num_shards])
@@ -127,5 +129,9 @@ def save_checkpoints(folder: Path) -> Path:
 
 def imported(checkpoints: Path, out: Path, **settings: Any) -> PairSpec:
     """Import `gen` and `embseq` of a folder, by the authors' pooling if no other is named."""
-    given = {"gen": str(checkpoints / "gen"), "embseq": str(checkpoints / "embseq"), "passage_max_tokens": LENGTH}
+    given: dict[str, Any] = {
+        "gen": str(checkpoints / "gen"),
+        "embseq": str(checkpoints / "embseq"),
+        "passage_max_tokens": LENGTH,
+    }
     return import_pair(ImportSettings(**given | {"out": out} | settings))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sentencepiece
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
@@ -64,8 +65,9 @@ def last_position_vector(passage: Passage) -> torch.Tensor:
     padding = LENGTH - len(ids)
     mask = torch.tensor([[1] * len(ids) + [0] * padding])
     with torch.no_grad():
-        states = tiny_embseq()(input_ids=torch.tensor([ids + [BASE] * padding]), attention_mask=mask)
-    return states.last_hidden_state[0, -1]
+        output = tiny_embseq()(input_ids=torch.tensor([ids + [BASE] * padding]), attention_mask=mask)
+    states: torch.Tensor = output.last_hidden_state
+    return states[0, -1]
 
 
 # What comes out of it
@@ -147,6 +149,18 @@ def test_torch_files_give_the_same_pair_as_safetensors(pair: Path, tmp_path: Pat
     assert np.array_equal(vectors, embed_passages(load_embseq(pair), PASSAGES))
 
 
+def test_large_weight_files_are_written_in_parts(
+    pair: Path, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.importing.weights.PART_BYTES", 50_000)
+    imported(checkpoints, tmp_path / "pair")
+    files = sorted(path.name for path in (tmp_path / "pair" / "gen").glob("*.safetensors"))
+    assert files == [f"model-{number:05}-of-{len(files):05}.safetensors" for number in range(1, len(files) + 1)]
+    assert len(files) > 2
+    for name, weight in load_gen(pair).model.state_dict().items():
+        assert torch.equal(weight, load_gen(tmp_path / "pair").model.state_dict()[name]), name
+
+
 def test_embseq_may_have_a_head_which_is_left_out(tmp_path: Path) -> None:
     save_safetensors(tmp_path / "gen", tiny_gen())
     save_torch_files(tmp_path / "embseq", tiny_gen())
@@ -181,6 +195,19 @@ def test_a_base_tokenizer_gets_the_four_tokens_where_the_table_has_their_rows(tm
     assert imported(bare, tmp_path / "pair", tokenizer=str(tmp_path / "base")).control == CONTROL
     vectors = embed_passages(load_embseq(tmp_path / "pair"), PASSAGES[:1])
     np.testing.assert_allclose(vectors[0], last_position_vector(PASSAGES[0]), rtol=0, atol=1e-6)
+
+
+def test_a_hub_name_in_the_cache_is_imported_without_the_network_and_its_commit_noted(
+    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached = tmp_path / "cache" / "models--kaist-ai--gen"
+    save_torch_files(cached / "snapshots" / "0123abc", tiny_gen())
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("0123abc")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    spec = imported(checkpoints, tmp_path / "pair", gen="kaist-ai/gen")
+    assert spec.training["imported"]["gen"] == {"name": "kaist-ai/gen", "commit": "0123abc"}
 
 
 def test_an_imported_pair_replaces_a_pair(checkpoints: Path, tmp_path: Path) -> None:

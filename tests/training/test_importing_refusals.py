@@ -115,7 +115,7 @@ def test_an_encoder_is_refused_as_gen(broken: Path) -> None:
 
 
 class Harm:
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
         return (Path.touch, (Path("harm.txt"),))
 
 

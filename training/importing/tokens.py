@@ -44,7 +44,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             where=str(folder),
             remedy="Name the folder or hub name of its base model's with --tokenizer",
         ) from error
-    return tokenizer  # type: ignore[no-any-return]
+    return tokenizer
 
 
 _CONVERTERS = {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}

@@ -1,8 +1,9 @@
-"""Weights of a checkpoint, shard by shard into safetensors: never more than one shard in memory, and no model."""
+"""Weights of a checkpoint into safetensors, a part of about a gigabyte after another, and never a whole model."""
 
 import json
 import logging
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,12 @@ _HEADS = ("lm_head.", "cls.", "pooler.")  # Embseq is used without them
 _BUFFERS = ("rotary_emb.inv_freq", ".masked_bias", ".attn.bias", "position_ids")  # computed, not learnt; once saved
 
 
+PART_BYTES = 1_000_000_000  # of one written file, in float32; twice as many are in memory while it is written
+
+
 @dataclass(frozen=True)
-class ShardPlan:
-    """What to take from one weight file: each tensor's name there and its name in the model."""
+class Part:
+    """What one written file takes from a weight file: each tensor's name there and its name in the model."""
 
     path: Path
     names: dict[str, str]
@@ -34,7 +38,7 @@ class ShardPlan:
 class WeightPlan:
     """Where all weights of one model come from."""
 
-    shards: list[ShardPlan]
+    parts: list[Part]
     num_parameters: int
 
 
@@ -57,9 +61,9 @@ def plan_weights(folder: Path, model: Any) -> WeightPlan:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     tied = set(getattr(model, "all_tied_weights_keys", None) or {})
     has_head = model.get_output_embeddings() is not None
-    shards, strange, shapes = [], [], dict[str, Shape]()
+    parts, strange, shapes = list[Part](), list[str](), dict[str, Shape]()
     for path in find_shards(folder):
-        names = {}
+        names = dict[str, str]()
         for name, shape in shapes_of(path).items():
             ours = _place(name, expected, f"{model.base_model_prefix}.")
             if ours is not None and ours not in tied:
@@ -67,15 +71,15 @@ def plan_weights(folder: Path, model: Any) -> WeightPlan:
                 shapes[ours] = shape
             elif ours is None and not _is_left_out(name, has_head):
                 strange.append(name)
-        shards.append(ShardPlan(path, names))
+        parts += _parts(path, names, shapes)
     missing = [name for name in expected if name not in shapes and name not in tied and "pooler." not in name]
     _check(folder, missing, strange, has_head)
     _check_shapes(folder, shapes, expected)
-    return WeightPlan(shards, sum(torch.Size(shape).numel() for shape in shapes.values()))
+    return WeightPlan(parts, sum(map(math.prod, shapes.values())))
 
 
 def write_weights(plan: WeightPlan, out: Path, dtype: torch.dtype | None) -> torch.dtype:
-    """Write a plan's weights as safetensors, one file for each shard, and return the type of their numbers.
+    """Write a plan's weights as safetensors, one file for each part, and return the type of their numbers.
 
     Args:
         plan: From `plan_weights`.
@@ -86,28 +90,49 @@ def write_weights(plan: WeightPlan, out: Path, dtype: torch.dtype | None) -> tor
         PairError: A weight is not a finite number (in that type).
     """
     weight_map: dict[str, str] = {}
-    written = dtype
-    used = [shard for shard in plan.shards if shard.names]
-    for number, shard in enumerate(used, 1):
-        file = "model.safetensors" if len(used) == 1 else f"model-{number:05}-of-{len(used):05}.safetensors"
-        logger.info("%s -> %s", shard.path, out.name + "/" + file)
-        tensors = {shard.names[name]: _converted(tensor, dtype) for name, tensor in tensors_of(shard.path, shard.names)}
-        for name, tensor in tensors.items():
-            if not tensor.isfinite().all():
-                _refuse_infinite(name, tensor, shard.path)
-        save_file(tensors, out / file, metadata={"format": "pt"})
-        weight_map |= dict.fromkeys(tensors, file)
-        written = written or next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point())
-    if len(used) > 1:
+    found: list[torch.dtype] = []
+    count = len(plan.parts)
+    for number, part in enumerate(plan.parts, 1):
+        file = "model.safetensors" if count == 1 else f"model-{number:05}-of-{count:05}.safetensors"
+        logger.info("%s -> %s/%s", part.path, out.name, file)
+        found += _write_part(part, out / file, dtype)
+        weight_map |= dict.fromkeys(part.names.values(), file)
+    if count > 1:
         index = {"metadata": {"total_parameters": plan.num_parameters}, "weight_map": dict(sorted(weight_map.items()))}
         (out / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", "utf-8")
-    return written or torch.float32
+    return next((each for each in found if each.is_floating_point), torch.float32)
+
+
+def _write_part(part: Part, file: Path, dtype: torch.dtype | None) -> list[torch.dtype]:
+    """Write one file; a function of its own, so that its tensors are gone before those of the next are read."""
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in tensors_of(part.path, part.names):
+        converted = _converted(tensor, dtype)
+        if not converted.isfinite().all():
+            _refuse_infinite(part.names[name], converted, part.path)
+        tensors[part.names[name]] = converted
+    save_file(tensors, file, metadata={"format": "pt"})
+    return [tensor.dtype for tensor in tensors.values()]
 
 
 def _converted(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     """A copy of its own, for safetensors refuses tensors that share memory, and a mapped file is closed again."""
     wanted = dtype if dtype and tensor.is_floating_point() else tensor.dtype
     return tensor.detach().to(wanted, copy=True, memory_format=torch.contiguous_format)
+
+
+def _parts(path: Path, names: dict[str, str], shapes: dict[str, Shape]) -> Iterator[Part]:
+    """The weights of one file in parts of at most `PART_BYTES`, or of one weight that is larger."""
+    part, size = dict[str, str](), 0
+    for name, ours in names.items():
+        needed = math.prod(shapes[ours]) * 4
+        if part and size + needed > PART_BYTES:
+            yield Part(path, part)
+            part, size = {}, 0
+        part[name] = ours
+        size += needed
+    if part:
+        yield Part(path, part)
 
 
 def _place(name: str, expected: Collection[str], prefix: str) -> str | None:
