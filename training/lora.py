@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from semiparametric.errors import InputError
 from training.settings import LoraSettings
@@ -34,6 +35,7 @@ def add_adapters(model: PreTrainedModel, lora: LoraSettings, *, new_tokens: Sequ
         lora_alpha=lora.alpha,  # type: ignore[arg-type]
         lora_dropout=lora.dropout,
         target_modules=lora.target_modules or "all-linear",
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # as GPT-2 stores its layers
         trainable_token_indices=_rows_of(model, new_tokens) if new_tokens else None,
     )
     try:
