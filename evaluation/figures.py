@@ -23,7 +23,7 @@ _COLOURS = {"co-supervised": "#0072B2", "separate": "#E69F00", "nsp-only": "#009
 _OTHER = "#777777"
 _HATCHES = ("", "//", "..", "xx", "--")
 _BAR_METRICS = tuple(metric for metric in METRICS if metric.field not in {"exact_match", "cites_gold"})
-_BM25 = {"color": "black", "linestyle": (0, (4, 2)), "linewidth": 1.3}
+_BM25: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 2)), "linewidth": 1.3}
 _NUM_LIGHTER = 4
 _LEAST_PERCENT = 10.0
 _LEGEND_COLUMNS = 5
@@ -99,7 +99,8 @@ def colour_of(report: Report, group: str) -> str:
     kin = [other for other in report.groups if supervision[other] == supervision[group]]
     lighter = 0.55 * min(kin.index(group), _NUM_LIGHTER) / max(1, min(len(kin) - 1, _NUM_LIGHTER))
     base = colors.to_rgb(_COLOURS.get(supervision[group], _OTHER))
-    return colors.to_hex([channel + (1 - channel) * lighter for channel in base])
+    red, green, blue = (channel + (1 - channel) * lighter for channel in base)
+    return colors.to_hex((red, green, blue))
 
 
 def _bar_panel(axes: Axes, report: Report, metric: Metric) -> None:
@@ -128,12 +129,12 @@ def _bar_panel(axes: Axes, report: Report, metric: Metric) -> None:
 
 
 def _bm25_bars(axes: Axes, report: Report, metric: Metric) -> None:
-    label: str | None = "BM25"
+    label = "BM25"
     for number, name in enumerate(report.sets):
         value = getattr(report.bm25[name], metric.field) if name in report.bm25 else None
         if value is not None:
             axes.hlines(100 * value, number - 0.46, number + 0.46, label=label, **_BM25)
-            label = None
+            label = "_"  # no entry of its own in the legend
 
 
 def _curve(axes: Axes, report: Report, group: str, name: str) -> None:
