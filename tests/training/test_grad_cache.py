@@ -125,3 +125,34 @@ def test_weights_that_are_not_trained_get_no_gradient() -> None:
 def test_chunks_of_no_rows_are_refused() -> None:
     with pytest.raises(InputError, match="a chunk of 0 rows holds nothing"):
         grad_cache.backward(random_model(), random_batch(), chunk_rows=0)
+
+
+class Held:
+    """Counts the bytes that are held for backward passes."""
+
+    now = most = 0
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+        Held.now += tensor.nbytes
+        Held.most = max(Held.most, Held.now)
+
+    def __del__(self) -> None:
+        Held.now -= self.tensor.nbytes
+
+
+def most_held(rows: int, chunk_rows: int | None) -> int:
+    """The most bytes that one step over a batch holds for its backward passes."""
+    model, batch = random_model(), random_batch(rows, rows)
+    Held.now = Held.most = 0
+    with torch.autograd.graph.saved_tensors_hooks(Held, lambda held: held.tensor):
+        if chunk_rows is None:
+            model(batch)["loss"].backward()
+        else:
+            grad_cache.backward(model, batch, chunk_rows=chunk_rows)
+    return Held.most
+
+
+def test_what_is_held_for_the_backward_pass_grows_with_the_chunk_and_not_with_the_batch() -> None:
+    assert most_held(256, 8) < 1.2 * most_held(32, 8)
+    assert most_held(256, None) > 6 * most_held(32, None), "at once it grows with the batch"
