@@ -21,7 +21,8 @@ from semiparametric.control import encode_text
 from semiparametric.embedding import embed_passages
 from semiparametric.errors import PairError
 from semiparametric.formats import Passage, write_jsonl
-from semiparametric.pair import load_embseq, load_gen, read_spec
+from semiparametric.pair import load_embseq, load_gen, read_spec, save_pair
+from semiparametric.spec import Projection
 from service.decoding.engine import Sampling
 from service.engines.transformers import TransformersEngine
 from service.local import Asking, answer_all
@@ -210,6 +211,10 @@ def test_a_hub_name_in_the_cache_is_imported_without_the_network_and_its_commit_
     assert spec.training["imported"]["gen"] == {"name": "kaist-ai/gen", "commit": "0123abc"}
 
 
+def test_the_folders_of_a_pair_are_checkpoints_too(pair: Path, tmp_path: Path) -> None:
+    assert imported(pair, tmp_path / "pair").fingerprint == read_spec(pair).fingerprint
+
+
 def test_an_imported_pair_replaces_a_pair(checkpoints: Path, tmp_path: Path) -> None:
     first = imported(checkpoints, tmp_path / "pair")
     second = imported(checkpoints, tmp_path / "pair", passage_max_tokens=LENGTH + 1)
@@ -270,3 +275,19 @@ def test_info_refuses_a_pair_whose_files_were_changed(pair: Path, tmp_path: Path
         check_fingerprint(tmp_path / "pair")
     with pytest.raises(PairError, match="not a pair"):
         describe(tmp_path)
+
+
+def test_info_describes_a_shared_pair_and_one_with_a_projection(pair: Path, tmp_path: Path) -> None:
+    gen, embseq = load_gen(pair), load_embseq(pair)
+    spec = gen.spec.model_copy(update={"shared": True})
+    models: dict[str, Any] = {"gen_model": gen.model, "gen_tokenizer": gen.tokenizer}
+    none: dict[str, Any] = {"embseq_model": None, "embseq_tokenizer": None}
+    saved = save_pair(tmp_path / "shared", **models, **none, spec=spec)
+    assert dict(describe(tmp_path / "shared"))["embseq"] == "Gen itself, without its head"
+    assert check_fingerprint(tmp_path / "shared") == saved.fingerprint
+    models |= {"embseq_model": embseq.model, "embseq_tokenizer": embseq.tokenizer}
+    matrices = {f"{side}.weight": torch.ones(8, 32) for side in ("query", "sequence")}
+    spec = gen.spec.model_copy(update={"dimension": 8, "projection": Projection(query=True, sequence=True)})
+    saved = save_pair(tmp_path / "projected", **models, projection=matrices, spec=spec)
+    assert json.loads(dict(describe(tmp_path / "projected"))["projection"]) == {"query": True, "sequence": True}
+    assert check_fingerprint(tmp_path / "projected") == saved.fingerprint

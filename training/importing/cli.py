@@ -35,5 +35,5 @@ def pair_info(settings: InfoSettings) -> None:
     from training.importing.info import check_fingerprint, describe
 
     for name, value in describe(settings.pair):
-        typer.echo(f"{name:<20} {value}")
-    typer.echo(f"{'fingerprint':<20} {check_fingerprint(settings.pair)} (that of its files)")
+        typer.echo(f"{name:<34} {value}")
+    typer.echo(f"{'fingerprint':<34} {check_fingerprint(settings.pair)} (that of its files)")
