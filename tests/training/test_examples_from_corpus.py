@@ -97,6 +97,12 @@ def test_sentences_may_be_asked_as_a_few_of_their_words(tmp_path: Path) -> None:
         assert set(content_words(example.question)) <= texts[str(example.segments[0].passage_id)]
 
 
+def test_words_are_taken_whole_whatever_letters_they_have(tmp_path: Path) -> None:
+    passage = Passage(id="p", text="Übermüller på Ørrisholm spiste smørrebrød.")
+    (examples,) = made(tmp_path, [passage], **only("sentence"), keywords_share=1, min_words=4).values()
+    assert set(examples[0].question.split()) <= {"übermüller", "på", "ørrisholm", "spiste", "smørrebrød"}
+
+
 def test_a_passage_leads_on_to_the_next_one_of_its_document_only(tmp_path: Path) -> None:
     (examples,) = made(tmp_path, list(harbour(3)), **only("next")).values()
     assert [[segment.passage_id for segment in example.segments] for example in examples] == [

@@ -22,9 +22,9 @@ from training.examples.passages import (
     title_golds,
 )
 from training.examples.settings import FromCorpusSettings
-from training.examples.wording import keywords
+from training.examples.wording import STOP_WORDS
 
-FEWEST_KEYWORDS = 3
+FEWEST_KEYWORDS, MOST_KEYWORDS = 3, 6
 
 Item = TypeVar("Item")
 
@@ -112,9 +112,9 @@ class _Maker:
     def _asked(self, sentence: str) -> str:
         random = Random(f"{self._settings.seed} {sentence}")  # noqa: S311 - reproducible, not secret
         if random.random() < self._settings.keywords_share:
-            words = keywords(sentence, random)
-            if len(words.split()) >= FEWEST_KEYWORDS:
-                return words
+            words = _keywords(sentence, random)
+            if len(words) >= FEWEST_KEYWORDS:
+                return " ".join(words)
         return sentence
 
     def _shuffled(self, items: Sequence[Item], what: str) -> list[Item]:
@@ -139,6 +139,13 @@ def _drawn(maker: _Maker, settings: FromCorpusSettings) -> Iterator[Example]:
             continue
         behind.count += 1
         yield example
+
+
+def _keywords(sentence: str, random: Random) -> list[str]:
+    """A few words of a sentence, in order, as one types them into a search box; of any script."""
+    words = [word for word in normalized(sentence).split() if word not in STOP_WORDS]
+    chosen = sorted(random.sample(range(len(words)), min(len(words), random.randint(FEWEST_KEYWORDS, MOST_KEYWORDS))))
+    return [words[place] for place in chosen]
 
 
 def _limited(drawn: Iterator[Example], limit: int | None) -> list[Example]:

@@ -1,5 +1,6 @@
 """Lookups by words in common: BM25 with stemming."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ import Stemmer
 from semiparametric.errors import InputError
 from semiparametric.formats import Example, Passage
 from training.mining.lookups import lookups_of
+
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # on import it sets itself to DEBUG
 
 _STOP_WORDS = {
     "english": "en",
