@@ -5,14 +5,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import LlamaModel
 
-from semiparametric.embedding import as_query, embed_passages, tokenize_passages
+from semiparametric.embedding import (
+    as_query,
+    as_vector,
+    embed_passages,
+    pool,
+    sequence_states,
+    tokenize_passages,
+)
 from semiparametric.formats import Example, Passage, Segment
 from semiparametric.pair import load_embseq, load_gen
+from tests.conftest import tiny_llama_config
+from tests.training.random_batches import VOCABULARY, gradients, random_batch, random_model, random_rows
 from training import batches
 from training.batches import Collator
 from training.heldout import Checker
-from training.model import CoSupervisedModel, Objective
+from training.model import CoSupervisedModel, Objective, projection
 from training.sequences import TrainingSequence, training_sequence
 
 PASSAGES = {
@@ -80,6 +90,40 @@ def test_a_batch_without_lookups_trains_the_next_token_alone(tiny_pair: Path) ->
     plain.add([5, 6, 7, 2], 2)
     terms = model(**collator([plain]))
     torch.testing.assert_close(terms["loss"], terms["ntp"])
+
+
+def test_where_texts_are_the_queries_they_are_compared_and_gens_states_are_not() -> None:
+    """Encoded by Embseq, through its projection, unless there is an encoder for queries alone."""
+    model, batch = random_model(), random_batch()
+    texts = random_rows(len(batch["targets"]), 5, torch.Generator().manual_seed(9))
+    batch["queries"] = [texts]
+    torch.testing.assert_close(model(batch, only="vectors")["queries"], model.sequence_vectors(**texts))
+    model.query = LlamaModel(tiny_llama_config(VOCABULARY))
+    model.query_projection = torch.nn.Linear(32, 32, bias=False)
+    pooled = pool(sequence_states(model.query, **texts), texts["mask"], "mean")
+    expected = as_vector(pooled, model.spec, projection=model.query_projection.weight)
+    torch.testing.assert_close(model(batch, only="vectors")["queries"], expected)
+
+
+def test_an_encoder_of_texts_trained_alone_leaves_gen_unread() -> None:
+    model, batch = random_model(Objective("nsp")), random_batch()
+    batch["queries"] = [random_rows(len(batch["targets"]), 5, torch.Generator().manual_seed(9))]
+    model(batch)["loss"].backward()
+    assert gradients(model).keys() == {name for name, _ in model.named_parameters() if name.startswith("embseq.")}
+
+
+def test_queries_are_projected_before_they_are_compared() -> None:
+    model = random_model()
+    model.query_projection = projection(32, 24)
+    assert model.query_projection is not None
+    states = torch.randn(2, 3, 32)
+    expected = as_vector(states[1, 1] @ model.query_projection.weight.T, model.spec)
+    torch.testing.assert_close(model.query_vectors(states, torch.tensor([4])), expected[None])
+
+
+def test_a_loss_that_does_not_count_is_not_in_the_terms() -> None:
+    assert random_model(Objective("ntp"))(random_batch()).keys() == {"loss", "ntp"}
+    assert random_model(Objective("nsp"))(random_batch()).keys() == {"loss", "nsp", "accuracy"}
 
 
 def test_held_out_recall_is_that_of_the_saved_pair(tiny_pair: Path) -> None:
