@@ -198,7 +198,7 @@ def _lambda_line(
 
 
 def _line_label(supervision: str, embseq: str) -> str:
-    return supervision if embseq == "default" else f"{supervision}, {embseq}"
+    return supervision if embseq in {"default", supervision} else f"{supervision}, {embseq}"
 
 
 def _curve_names(cells: Sequence[CellResult]) -> list[str]:

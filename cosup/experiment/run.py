@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from platform import machine, python_version
 
@@ -17,6 +18,7 @@ from cosup.experiment.processes import Running, places, run_all
 from cosup.experiment.sets import SetRecord, examine
 from cosup.experiment.settings import ExperimentSettings
 from evaluation.results import CellResult, Report
+from semiparametric.errors import CosupError
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ def run_experiment(settings: ExperimentSettings, console: Console) -> Report:
         InputError: A setting of any cell, a file or a set is wrong; nothing was trained then.
         CosupError: A library is missing.
     """
+    _check_tools()
     cells = cells_of(settings)
     check_files(path for path in _files(cells, settings) if not _is_prepared(path, settings))
     settings.out.mkdir(parents=True, exist_ok=True)
@@ -47,6 +50,15 @@ def run_experiment(settings: ExperimentSettings, console: Console) -> Report:
     report = _report(settings, sets, orders, failures)
     _write(report, settings.out)
     return report
+
+
+def _check_tools() -> None:
+    """Miss a library at the start, not when everything is trained."""
+    for name in ("accelerate", "matplotlib"):
+        if find_spec(name) is None:
+            raise CosupError(
+                f"an experiment needs {name}, which is not installed", remedy="Install it: pip install 'cosup[train]'"
+            )
 
 
 def _files(cells: Iterable[Cell], settings: ExperimentSettings) -> list[Path]:
