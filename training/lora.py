@@ -39,7 +39,7 @@ def add_adapters(model: PreTrainedModel, lora: LoraSettings, *, new_tokens: Sequ
         trainable_token_indices=_rows_of(model, new_tokens) if new_tokens else None,
     )
     try:
-        return get_peft_model(model, config)  # type: ignore[return-value]
+        return get_peft_model(model, config)
     except ValueError as error:
         raise InputError(str(error).splitlines()[0], where="setting lora.target_modules") from error
 
@@ -84,4 +84,5 @@ def _rows_of(model: PreTrainedModel, tokens: Sequence[int]) -> dict[str, list[in
 
 
 def _name(model: nn.Module, wanted: nn.Module) -> str:
-    return next(name for name, module in model.named_modules() if module is wanted)
+    names: dict[int, str] = {id(module): name for name, module in model.named_modules()}
+    return names[id(wanted)]

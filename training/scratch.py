@@ -104,7 +104,7 @@ def _embseq(
     settings: TrainSettings, gen: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if settings.supervision == "shared":
-        return gen.base_model, tokenizer
+        return gen.base_model, tokenizer  # type: ignore[return-value]
     if settings.base_embseq is not None:
         return load_base(AutoModel, settings.base_embseq, settings.lora)
     if settings.base_gen is not None and settings.lora.load_in_4bit:  # packed weights cannot be copied by name

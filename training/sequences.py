@@ -102,8 +102,8 @@ def training_sequence(
 
 def _cited(segment: Segment, example: Example, passages: Mapping[str, Passage]) -> Passage:
     """The passage of a cited segment, once it and the segment's negatives are found in the corpus."""
-    named = {segment.passage_id: "cites", **dict.fromkeys(segment.negatives, "names as a negative")}
-    for name, verb in named.items():
+    named = [(str(segment.passage_id), "cites"), *((name, "names as a negative") for name in segment.negatives)]
+    for name, verb in named:
         if name not in passages:
             raise InputError(
                 f"it {verb} the passage {name!r}, which is not in the corpus",

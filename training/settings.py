@@ -182,9 +182,7 @@ class TrainSettings(Settings):
     eval_steps: int = Field(default=500, ge=1, description="Steps between checks on the held-out examples.")
     save_steps: int = Field(default=500, ge=1, description="Steps between checkpoints.")
     log_steps: int = Field(default=10, ge=1, description="Steps between log lines.")
-    report_to: list[Report] = Field(
-        default_factory=lambda: ["tensorboard"], description="Where the Trainer reports its log lines to."
-    )
+    report_to: list[Report] = Field(default=["tensorboard"], description="Where the Trainer reports its log lines to.")
     restart: bool = Field(default=False, description="Begin anew although the folder holds a run of other settings.")
 
     @model_validator(mode="after")

@@ -128,6 +128,6 @@ def _arguments(
         report_to=list(settings.report_to),
         dataloader_pin_memory=False,
         ddp_find_unused_parameters=False,  # `Learner.prepare` freezes what the loss does not reach
-        fsdp=settings.fsdp,
+        fsdp=settings.fsdp,  # type: ignore[arg-type]
         fsdp_config=sharding(learner.model) if settings.fsdp else None,
     )

@@ -16,7 +16,7 @@ from training.batches import Collator, Sequences, WholeBatches
 from training.distributed import is_main, shard_on_cpu, unsharded, whole_state
 from training.heldout import Checker
 from training.learner import Learner
-from training.model import CoSupervisedModel
+from training.model import Batch, CoSupervisedModel
 from training.nonfinite import stop_at
 from training.sequences import TrainingSequence
 from training.weights import WEIGHTS, load_weights, save_weights
@@ -76,7 +76,7 @@ class CoSupervisedTrainer(Trainer):
         if self.grad_cache_batch is None:
             return super().training_step(model, inputs, num_items_in_batch)
         model.train()
-        batch = self._prepare_inputs(inputs)["batch"]
+        batch: Batch = self._prepare_inputs(inputs)["batch"]  # type: ignore[assignment]
         scale = 1 / self.current_gradient_accumulation_steps
         with self.compute_loss_context_manager():
             terms = grad_cache.backward(model, batch, chunk_rows=self.grad_cache_batch, scale=scale)
@@ -137,7 +137,7 @@ class CoSupervisedTrainer(Trainer):
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
         """Clip, and stop before gradients that are not finite spoil the weights."""
-        norm = super()._clip_grad_norm(model)
+        norm = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
         value = float(norm)
         if not math.isfinite(value):
             stop_at(Path(str(self.args.output_dir)), self.state.global_step + 1, {"grad_norm": value}, self._examples)
