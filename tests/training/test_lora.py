@@ -1,5 +1,6 @@
 """Adapters: they start as nothing, train alone, and merge into ordinary weights."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM, PreTrain
 from semiparametric.embedding import sequence_states
 from semiparametric.errors import InputError
 from tests.conftest import tiny_llama_config
-from training import lora
 from training.lora import add_adapters, four_bits, merge
 from training.settings import LoraSettings
 
@@ -36,6 +36,12 @@ def states_and_logits(model: PreTrainedModel) -> tuple[Tensor, Tensor]:
     return states, model.get_output_embeddings()(states)
 
 
+def tables(model: PreTrainedModel) -> tuple[Tensor, Tensor]:
+    """Copies of the embedding table and of the head's weights."""
+    found = [model.get_input_embeddings(), model.get_output_embeddings()]
+    return found[0].weight.detach().clone(), found[1].weight.detach().clone()
+
+
 @pytest.mark.parametrize("kind", ["tied", "untied", "gpt2"])
 def test_adapters_start_as_nothing_and_merge_into_the_same_model(kind: str) -> None:
     model = models()[kind]
@@ -46,7 +52,7 @@ def test_adapters_start_as_nothing_and_merge_into_the_same_model(kind: str) -> N
         torch.testing.assert_close(found, expected)
     with torch.no_grad():
         for weight in (weight for weight in model.parameters() if weight.requires_grad):
-            weight += 0.1 * torch.randn_like(weight)
+            weight.add_(torch.randn_like(weight), alpha=0.1)
     adapted = [part.detach() for part in states_and_logits(model)]
     assert not torch.allclose(adapted[0], before[0], atol=1e-3)
     merged = merge(adapters)
@@ -58,16 +64,15 @@ def test_adapters_start_as_nothing_and_merge_into_the_same_model(kind: str) -> N
 @pytest.mark.parametrize("kind", ["tied", "untied", "gpt2"])
 def test_of_the_embeddings_only_those_of_new_tokens_move(kind: str) -> None:
     model = models()[kind]
-    before = model.get_input_embeddings().weight.detach().clone()
-    head = model.get_output_embeddings().weight.detach().clone()
+    before, head = tables(model)
     adapters = add_adapters(model, LoraSettings(rank=2), new_tokens=[48, 49])
     states, logits = states_and_logits(model)
     (logits.square().sum() + states.sum()).backward()
     optimizer = torch.optim.SGD([weight for weight in model.parameters() if weight.requires_grad], lr=0.1)
     optimizer.step()
     merged = merge(adapters)
-    for table, old in ((merged.get_input_embeddings().weight, before), (merged.get_output_embeddings().weight, head)):
-        moved = (table != old).any(1).nonzero().flatten().tolist()
+    for table, old in zip(tables(merged), (before, head), strict=True):
+        moved = torch.ne(table, old).any(1).nonzero().flatten().tolist()
         assert moved == [48, 49]
 
 
@@ -78,7 +83,7 @@ def test_a_layer_that_is_not_there_is_refused() -> None:
 
 def test_four_bits_without_bitsandbytes_or_a_gpu_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     found: dict[str, Any] = {"bitsandbytes": None}
-    monkeypatch.setattr(lora.importlib.util, "find_spec", found.get)
+    monkeypatch.setattr(importlib.util, "find_spec", found.get)
     with pytest.raises(InputError, match=r"need bitsandbytes, which is not installed. Install it with `pip install"):
         four_bits()
     found["bitsandbytes"] = object()
