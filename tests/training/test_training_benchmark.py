@@ -8,12 +8,12 @@ import typer
 from typer.testing import CliRunner
 
 from benchmarks import training, training_memory
-from benchmarks.training_scene import SMOKE, models, sequences
+from benchmarks.training_scene import SMOKE, Mix, models, sequences
 from benchmarks.training_sides import SIDES, Work
 
 
 @pytest.mark.parametrize(("mix", "counted"), training.CASES)
-def test_both_sides_have_the_same_loss_and_gradients(mix: training.Mix, counted: bool) -> None:
+def test_both_sides_have_the_same_loss_and_gradients(mix: Mix, counted: bool) -> None:
     work = Work(*sequences(SMOKE, mix), passage_tokens_in_ntp=counted)
     losses, gradients = [], []
     for side in SIDES.values():
