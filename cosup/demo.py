@@ -9,9 +9,9 @@ from semiparametric.command import settings_command
 from semiparametric.settings import Settings
 
 QUESTIONS = (
-    "Which function finds the n largest elements in a dataset?",
-    "What does textwrap.dedent do?",
-    "What is the difference between heapq.nlargest and heapq.nsmallest?",
+    "What does statistics.median do?",
+    "Which function returns the current working directory?",
+    "What is the difference between os.path.getsize and os.path.getmtime?",
 )
 """Asked in this order. The last one wants two lookups."""
 

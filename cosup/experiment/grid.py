@@ -53,7 +53,8 @@ def cells_of(settings: ExperimentSettings) -> list[Cell]:
     for name in ("out", "restart"):  # each cell has its own folder, and what is out of date there goes
         base.pop(name, None)
     sets = {name: _placed_set(one, settings) for name, one in settings.sets.items()}
-    cells, problems = [], {}
+    cells: list[Cell] = []
+    problems: dict[str, str] = {}
     for group in _groups(settings, base):
         for seed in settings.grid.seeds:
             name = f"{group.name}-seed{seed}"
@@ -122,8 +123,10 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     for name, value in above.items():
         under = merged.get(name)
         # held_out names sets, so a table given anew replaces it: otherwise no set could be left out
-        nested = isinstance(value, Mapping) and isinstance(under, Mapping) and name != "held_out"
-        merged[name] = _merged(under, value) if nested else value
+        if isinstance(value, Mapping) and isinstance(under, Mapping) and name != "held_out":
+            merged[name] = _merged(under, value)
+        else:
+            merged[name] = value
     return merged
 
 
