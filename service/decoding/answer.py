@@ -79,6 +79,9 @@ class Answer:
     timings: Timings
 
 
+_SENTENCE_ENDS = frozenset(".!?")
+
+
 @dataclass
 class Draft:
     """Collects pieces of text; a cited span runs from `open` to `close`."""
@@ -96,10 +99,18 @@ class Draft:
         """All pieces so far."""
         return "".join(self._pieces)
 
-    def add(self, piece: str) -> None:
-        """Text that the answer goes on with."""
+    def add(self, piece: str) -> str:
+        """Add text that the answer goes on with, and return it as it was added.
+
+        A cited span that begins right after the end of a sentence gets the space that stands there in training too: a
+        small model forgets it, with a passage between the two, and would glue its sentences together.
+        """
+        begins = self._cited is not None and self._cited_pieces == len(self._pieces)
+        if begins and self._pieces and piece[:1].isalnum() and self._pieces[-1][-1:] in _SENTENCE_ENDS:
+            piece = f" {piece}"
         self._pieces.append(piece)
         self._length += len(piece)
+        return piece
 
     def open(self, found: ScoredPassage) -> None:
         """What follows is cited to `found`."""

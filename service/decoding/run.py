@@ -67,8 +67,7 @@ class Run:
             if self.loop.take(token):
                 text = self.detokenizer.push(token)
                 if text:
-                    self.draft.add(text)
-                    yield TokenEvent(text)
+                    yield TokenEvent(self.draft.add(text))
             else:
                 for event in self._end_segment():
                     yield event
@@ -79,8 +78,7 @@ class Run:
         events: list[Event] = []
         text = self.detokenizer.flush()
         if text:
-            self.draft.add(text)
-            events.append(TokenEvent(text))
+            events.append(TokenEvent(self.draft.add(text)))
         citation = self.draft.close()
         if citation is not None:
             events.append(CitationEvent(citation))

@@ -109,6 +109,31 @@ def test_an_empty_cited_segment_makes_no_citation() -> None:
     assert draft.passages == [FOUND]
 
 
+def test_a_cited_sentence_right_after_another_gets_a_space_and_offsets_count_it() -> None:
+    draft = Draft()
+    for _ in range(2):
+        draft.open(FOUND)
+        draft.add("It is")
+        assert draft.add(" lit.") == " lit."
+        draft.close()
+    draft.add("Later")
+    assert draft.text == "It is lit. It is lit.Later"  # Gen itself writes what is not cited
+    assert [(citation.start, citation.end) for citation in draft.citations] == [(0, 10), (11, 21)]
+
+
+def test_a_cited_span_within_a_sentence_is_left_as_it_is() -> None:
+    draft = Draft()
+    draft.add("Lamp no.")
+    draft.open(FOUND)
+    draft.add("-")
+    draft.add("7")
+    draft.close()
+    draft.add(" and un")
+    draft.open(FOUND)
+    draft.add("lit")
+    assert draft.text == "Lamp no.-7 and unlit"
+
+
 def test_a_passage_used_twice_is_listed_once() -> None:
     draft = Draft()
     for _ in range(2):
