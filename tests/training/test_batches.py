@@ -184,7 +184,7 @@ def test_a_batch_names_its_examples_and_counts_its_tokens() -> None:
 
 @pytest.mark.parametrize("batch_size", [64, 256])
 def test_little_of_a_realistic_batch_is_padding(batch_size: int) -> None:
-    """Questions of a line, passages cut at 256 tokens, answers of a sentence or two, as the textbooks' examples have."""
+    """Questions of a line, passages cut at 256 tokens, answers of a sentence or two, like those of textbooks."""
     lengths = random.Random(0)
     real = computed = 0
     for _ in range(20):
