@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -29,7 +30,12 @@ def test_the_demo_answers_three_questions_and_the_next_one_reuses_its_index(tiny
 
     log = tmp_path / "output"
     with log.open("w") as output:
-        serving = subprocess.Popen([*command, "--keep-serving", "--port", "0"], stdout=output, stderr=output)
+        serving = subprocess.Popen(
+            [*command, "--keep-serving", "--port", "0"],
+            stdout=output,
+            stderr=output,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in a background
+        )
     try:
         url = stays_on(log, serving)
         assert "built already from this corpus with this pair" in log.read_text()
