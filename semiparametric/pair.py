@@ -163,6 +163,8 @@ def save_pair(
         spec = spec.model_copy(update={"fingerprint": fingerprint(encoder, spec, projection.get("sequence.weight"))})
         (partial / "pair.json").write_text(json.dumps(spec.model_dump(), indent=2, ensure_ascii=False) + "\n", "utf-8")
         partial.chmod(0o755)
+        for weights in partial.rglob("*.safetensors"):  # written for their owner alone; a service may run as another
+            weights.chmod((partial / "pair.json").stat().st_mode)
         _replace_folder(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -281,3 +281,10 @@ def test_the_fingerprint_changes_with_embseqs_configuration_but_not_with_who_wro
     assert fingerprint(embseq, spec) == spec.fingerprint
     (embseq / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.5}))
     assert fingerprint(embseq, spec) != spec.fingerprint
+
+
+def test_whoever_may_read_pair_json_may_read_the_weights(tiny_pair: Path) -> None:
+    mode = (tiny_pair / "pair.json").stat().st_mode
+    weights = list(tiny_pair.rglob("*.safetensors"))
+    assert len(weights) == 2
+    assert all(path.stat().st_mode == mode for path in weights)
