@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Callable
+from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -10,10 +11,19 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from semiparametric.errors import CosupError, InputError
+from semiparametric.errors import BusyError, CosupError, InputError
 from semiparametric.settings import Settings
 
 Run = Callable[[Any], None]
+
+
+class ExitCode(IntEnum):
+    """How a command ends, for scripts. Any other code but that of a signal is a fault of the program."""
+
+    DONE = 0
+    TO_MEND = 2  # also what Typer ends with where it cannot read the command line
+    BUSY = 3
+    INTERRUPTED = 130  # as the shell has it: 128 + SIGINT
 
 
 def settings_command(
@@ -59,7 +69,7 @@ def settings_command(
 
 
 class one_line_errors:  # noqa: N801 - used as a with-statement, reads as one
-    """Ends the command with one clear line and exit code 2 when a `CosupError` comes out, and 130 on Ctrl-C."""
+    """Ends the command with one clear line and its `ExitCode` when a `CosupError` comes out, or on Ctrl-C."""
 
     def __enter__(self) -> None:
         """Start-up logging of every command: warnings and progress on stderr."""
@@ -70,10 +80,10 @@ class one_line_errors:  # noqa: N801 - used as a with-statement, reads as one
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, CosupError):
             typer.echo(f"Error: {error}", err=True)
-            raise typer.Exit(2) from error
+            raise typer.Exit(ExitCode.BUSY if isinstance(error, BusyError) else ExitCode.TO_MEND) from error
         if isinstance(error, KeyboardInterrupt):
             typer.echo("Interrupted.", err=True)
-            raise typer.Exit(130) from error
+            raise typer.Exit(ExitCode.INTERRUPTED) from error
 
 
 def _leaves(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], FieldInfo]]:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from cosup.cli import app as cosup_app
 from semiparametric.command import settings_command
-from semiparametric.errors import PairError
+from semiparametric.errors import BusyError, PairError
 from semiparametric.settings import Settings
 
 
@@ -193,6 +193,7 @@ def test_a_command_line_that_cannot_be_read_ends_with_code_2(words: list[str]) -
     ("error", "code", "said"),
     [
         (PairError("no pair", where="here", remedy="Train one"), 2, "Error: here: no pair. Train one\n"),
+        (BusyError("another build runs", remedy="Wait"), 3, "Error: another build runs. Wait\n"),
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
     ],
 )
