@@ -6,6 +6,7 @@ from semiparametric.errors import StoreError
 
 VECTORS = "index.faiss"
 PASSAGES = "passages.arrow"
+DELETED = "deleted.npy"
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
 FILES = (VECTORS, PASSAGES, MANIFEST)  # those that SHA256SUMS covers

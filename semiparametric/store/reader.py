@@ -2,18 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semiparametric.errors import InputError, StoreError
 from semiparametric.formats import Passage, Scalar
+from semiparametric.store.backend import Vectors
 from semiparametric.store.checksums import verify_checksums
 from semiparametric.store.layout import PASSAGES, VECTORS, served_version, version_folder, versions
 from semiparametric.store.manifest import Manifest, read_manifest
 from semiparametric.store.passages import PassageTable
 from semiparametric.store.vectors import Hit, VectorIndex
+
+
+class StoredPassage(NamedTuple):
+    """A row of the store."""
+
+    row: int
+    passage: Passage
+    live: bool
+    """False for one that was deleted or replaced since the build."""
 
 
 class Store:
@@ -82,6 +92,35 @@ class Store:
     def passage(self, row: int) -> Passage:
         """The passage in a row; IndexError outside 0 .. len - 1."""
         return self._passages[row]
+
+    def passages(self, start: int, stop: int) -> list[StoredPassage]:
+        """The rows `start` .. `stop - 1` with their passages, deleted ones included and marked; read in one go."""
+        return [
+            StoredPassage(row, passage, live=True)
+            for row, passage in enumerate(self._passages.slice(start, stop), start)
+        ]
+
+    def live_rows(self) -> NDArray[np.int64]:
+        """The rows that a lookup may give, ascending, `int64[n]`: those not deleted."""
+        return np.arange(len(self))
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The sequence embeddings of rows, in their order, exactly as they were encoded, `float32[n, d]`.
+
+        Raises:
+            StoreError: The store did not keep them (see `keeps_vectors`).
+        """
+        raise NotImplementedError
+
+    @property
+    def keeps_vectors(self) -> bool:
+        """Whether `vectors` can answer."""
+        raise NotImplementedError
+
+    @property
+    def parts(self) -> list[Vectors]:
+        """The parts of the vectors, in the order of rows."""
+        raise NotImplementedError
 
     def row_of(self, passage_id: str) -> int | None:
         """The row of a passage id, or None where there is none. It scans all ids: for many, ask `rows_of` once."""

@@ -12,7 +12,15 @@ from semiparametric.formats import Passage
 from semiparametric.store.checksums import write_checksums
 from semiparametric.store.failures import storage_errors
 from semiparametric.store.layout import CHECKSUMS, FILES, PASSAGES, VECTORS, current_version, partial_folder, versions
-from semiparametric.store.manifest import BuildRecord, CorpusSummary, IndexSummary, Manifest, write_manifest
+from semiparametric.store.manifest import (
+    BuildRecord,
+    CorpusSummary,
+    IndexSummary,
+    Manifest,
+    PassageFile,
+    VectorPart,
+    write_manifest,
+)
 from semiparametric.store.passages import PassageTable, write_passages
 from semiparametric.store.publish import publish, seal
 from semiparametric.store.reader import open_version
@@ -90,7 +98,14 @@ class VersionWriter:
             StoreError: What was written does not read back whole, or the disk is full. The served version is untouched.
         """
         manifest = Manifest(
-            name=name, version=self.version, fingerprint=fingerprint, corpus=corpus, index=index, build=build
+            name=name,
+            version=self.version,
+            fingerprint=fingerprint,
+            corpus=corpus,
+            passage_files=[PassageFile(file=PASSAGES, count=corpus.count)],
+            parts=[VectorPart(file=VECTORS, count=corpus.count)],
+            index=index,
+            build=build,
         )
         with storage_errors(self.index):
             write_manifest(self.folder, manifest)

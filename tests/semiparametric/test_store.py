@@ -311,8 +311,8 @@ def test_files_of_two_versions_mixed_are_refused_even_unchecked(tmp_path: Path) 
 def test_a_manifest_of_another_format_is_refused_by_field(tmp_path: Path) -> None:
     build(tmp_path, passages(20), random_vectors(20))
     path = version_folder(tmp_path, 1) / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 2}))
-    with pytest.raises(StoreError, match=r"manifest.json, field format_version: Input should be 1"):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 3}))
+    with pytest.raises(StoreError, match=r"manifest.json, field format_version: Input should be 1 or 2"):
         Store.open(tmp_path, check=False)
 
 
