@@ -60,6 +60,19 @@ class Learner:
             moves = reached.get(name.split(".")[0], lookups) and name in self.trainable
             weight.requires_grad_(moves and (objective.trains_tokens or id(weight) not in head))
 
+    @torch.no_grad()
+    def start_from_gen(self) -> None:
+        """Let Embseq (and the encoder of the text so far) begin as Gen's first layers are now.
+
+        Both then begin in one space, as the paper's two Llamas do: what Gen has learned of words in its pretraining
+        serves lookups too.
+        """
+        source = dict(self.start.gen.base_model.named_parameters())
+        for part in (self.model.embseq, self.model.query):
+            if part is not None:
+                for name, weight in part.named_parameters():
+                    weight.copy_(source[name])
+
 
 def make_learner(settings: TrainSettings, samples: Iterable[Passage]) -> Learner:
     """Load or make the models; the same settings give the same weights in every process.

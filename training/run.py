@@ -50,6 +50,8 @@ def train(settings: TrainSettings) -> Path:
                 if settings.fsdp:  # its weights lie in shards, and the next stage shards anew
                     learner = make_learner(settings, data.samples)
                     load_weights(learner.model, _folder(planned, settings) / WEIGHTS, only=learner.saved)
+                if planned.name == "pretrain" and _embseq_begins_as_gen(settings):
+                    learner.start_from_gen()
         pair = settings.out / "pair"
         if is_main():
             write_log(log, settings.out)
@@ -71,6 +73,14 @@ def _check_tools(settings: TrainSettings) -> None:
             where="setting fsdp",
             remedy="Start it with `torchrun --nproc-per-node N -m cosup train CONFIG.yaml`, or leave fsdp out",
         )
+
+
+def _embseq_begins_as_gen(settings: TrainSettings) -> bool:
+    """Whether Embseq has no start of its own.
+
+    With adapters the base models stay as they are, so there is nothing to take over.
+    """
+    return settings.base_embseq is None and settings.supervision != "shared" and not settings.lora.rank
 
 
 def _folder(planned: PlannedStage, settings: TrainSettings) -> Path:

@@ -29,7 +29,7 @@ class ScratchModel(BaseModel):
     intermediate_size: int = Field(default=1024, ge=8, description="Width of the feed-forward layers.")
     gen_layers: int = Field(default=4, ge=1, description="Layers of Gen.")
     embseq_layers: int = Field(
-        default=4, ge=1, description="Layers of Embseq, at most Gen's: it starts as Gen's first ones."
+        default=4, ge=1, description="Layers of Embseq, at most Gen's: it starts as the first of them."
     )
     heads: int = Field(default=4, ge=1, description="Attention heads.")
     context_length: int = Field(default=1024, ge=64, description="Positions that Gen can tell apart, in tokens.")
@@ -114,7 +114,9 @@ class TrainSettings(Settings):
     base_gen: str | None = Field(
         default=None, description="Local or hub model that Gen starts from; none: from scratch."
     )
-    base_embseq: str | None = Field(default=None, description="Model that Embseq starts from; none: from Gen's start.")
+    base_embseq: str | None = Field(
+        default=None, description="Model that Embseq starts from; none: from Gen, as it is after any pretraining."
+    )
     scratch: ScratchModel = ScratchModel()
     supervision: Supervised = Field(
         default="co-supervised",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
@@ -99,6 +100,13 @@ def test_a_run_leaves_a_pair_a_plot_and_its_log(tmp_path: Path) -> None:
     log = json.loads((tmp_path / "out" / "log.json").read_text())
     names = {name for line in log for name in line}
     assert {"ntp", "nsp", "accuracy", "eval_lamps_ntp", "eval_lamps_recall@1", "eval_lamps_recall@5"} <= names
+
+
+def test_embseq_begins_as_gen_is_after_its_pretraining(tmp_path: Path) -> None:
+    pair = run(config(tmp_path, co_supervision={"steps": 0}, eval_steps=100), tmp_path / "out")
+    gen = dict(load_gen(pair).model.base_model.named_parameters())
+    for name, weight in load_embseq(pair).model.named_parameters():
+        assert torch.equal(weight, gen[name]), name
 
 
 @pytest.mark.slow
