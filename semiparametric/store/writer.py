@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from semiparametric.formats import Passage
 from semiparametric.store.checksums import write_checksums
 from semiparametric.store.failures import storage_errors
+from semiparametric.store.index_summary import IndexSummary
 from semiparametric.store.layout import CHECKSUMS, FILES, PASSAGES, VECTORS, current_version, partial_folder, versions
 from semiparametric.store.manifest import (
     BuildRecord,
     CorpusSummary,
-    IndexSummary,
     Manifest,
     PassageFile,
     VectorPart,
