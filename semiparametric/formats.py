@@ -1,9 +1,9 @@
 """The corpus and example formats: JSON lines, validated, with errors that name file, line and field."""
 
 import gzip
+import hashlib
 import json
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import IO, Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from semiparametric.errors import InputError
+from semiparametric.lines import decoded, raw_lines
 
 Scalar = str | int | float | bool
 Record = TypeVar("Record", bound=BaseModel)
@@ -104,6 +105,12 @@ def read_examples(path: Path) -> Iterator[Example]:
     return _read_unique(path, Example)
 
 
+def content_id(prefix: str, title: str, text: str) -> str:
+    """The id of a passage whose source gives it none: the same title and text get the same one everywhere."""
+    digest = hashlib.sha256(f"{title}\0{text}".encode())
+    return f"{prefix}-{digest.hexdigest()[:16]}"
+
+
 def write_jsonl(path: Path, records: Iterable[BaseModel]) -> int:
     """Write records as JSON lines, gzip-compressed by suffix, and return their count.
 
@@ -148,7 +155,7 @@ def _compressed(raw: IO[bytes], path: Path) -> Any:
 
 def _read_unique(path: Path, model: type[Record]) -> Iterator[Record]:
     seen: dict[str, int] = {}
-    for number, line in numbered_lines(path):
+    for number, line in raw_lines(path):
         record = parse_json(line, model, f"{path}, line {number}")
         record_id: str = record.id  # type: ignore[attr-defined]
         if record_id in seen:
@@ -161,42 +168,14 @@ def _read_unique(path: Path, model: type[Record]) -> Iterator[Record]:
         yield record
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Stream the lines of a UTF-8 file, gzip-compressed by suffix, with their numbers from 1; blank ones are left out.
+def parse_json(line: bytes, model: type[Record], where: str) -> Record:
+    """A record from its line of JSON.
 
     Raises:
-        InputError: The file is missing, may not be read, is not UTF-8 or not whole.
-    """
-    if not path.is_file():
-        raise InputError("no such file", where=str(path))
-    number = 0
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for raw in file:
-                number += 1
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")  # some editors put a byte order mark first
-                if line.strip():
-                    yield number, line
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"byte {error.start} of the line ({error.object[error.start]:#04x}) is not UTF-8",
-            where=f"{path}, line {number}",
-            remedy="Save the file as UTF-8",
-        ) from error
-    except PermissionError as error:
-        raise InputError("may not be read", where=str(path), remedy="Give read permission") from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"not a whole gzip file ({error})", where=f"{path}, after line {number}") from error
-
-
-def parse_json(line: str, model: type[Record], where: str) -> Record:
-    """A record from its JSON text.
-
-    Raises:
-        InputError: It breaks the model's rules; `where` and the first wrong field are named.
+        InputError: It is not UTF-8 or breaks the model's rules; `where` and the first wrong field are named.
     """
     try:
-        return model.model_validate_json(line)
+        return model.model_validate_json(decoded(line, where))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])

@@ -71,7 +71,7 @@ def test_records_are_read_from_lines_arrays_and_objects_alike(tmp_path: Path, fo
 def test_an_array_is_read_the_same_wherever_reading_pauses(
     tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.examples.converters.records._CHUNK", chunk)
+    monkeypatch.setattr("semiparametric.json_values._CHUNK", chunk)
     rows = [{"n": n, "text": 'é\n\\ " ]' * n, "more": [1.5e3, True, None, {"a": []}]} for n in range(9)]
     path = document(tmp_path / "rows.json", rows)
     assert [row.n for _, row in read_records(path, _Row)] == list(range(9))

@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import Field
 
 from semiparametric.errors import InputError
-from semiparametric.formats import Example, Passage, Segment, numbered_lines
+from semiparametric.formats import Example, Passage, Segment
+from semiparametric.lines import numbered_lines
 from training.examples.converters.converted import Converted, closest_sentence
 from training.examples.converters.records import SourceRecord, read_records
 from training.examples.settings import ConvertSettings

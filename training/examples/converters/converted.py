@@ -1,12 +1,11 @@
 """What a converter gives, record by record, and the pieces that several converters make it of."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from semiparametric.formats import Example, Passage
+from semiparametric.formats import Example, Passage, content_id
 from semiparametric.sentences import sentences
 
 SegmentText = Literal["answer", "sentence"]
@@ -35,8 +34,7 @@ def content_passage(prefix: str, title: str, text: str, *, source: str | None = 
     title, text = title.strip(), text.strip()
     if not text:
         return None
-    digest = hashlib.sha256(f"{title}\0{text}".encode()).hexdigest()[:16]
-    return Passage(id=f"{prefix}-{digest}", title=title, text=text, source=source)
+    return Passage(id=content_id(prefix, title, text), title=title, text=text, source=source)
 
 
 def distinct(texts: Iterable[str | None]) -> list[str]:
