@@ -25,6 +25,9 @@ CALL_SECONDS = 60.0
 """How long one call may take."""
 
 _CONNECT_SECONDS = 10.0
+# they log a stack with each error, which is raised anyway; grpc's is that of the server, which is in this process
+_LOUD = ("pymilvus.decorators",)
+_LOUD_LOCAL = ("milvus_lite.server_manager", "milvus_lite.adapter.grpc.servicer", "grpc._server")
 _NO_DOTENV = "PYTHON_DOTENV_DISABLED"
 _INSTALL = "Install it with `pip install 'cosup[milvus]'`, or 'cosup[milvus-lite]' for local databases as well"
 
@@ -140,8 +143,8 @@ def _import_client(*, local: bool) -> type[Any]:
                 import milvus_lite.server_manager  # noqa: F401 - so that its absence is said here, with the remedy
     except ImportError as error:
         raise StoreError(f"the index is kept in Milvus, and {error.name} is not installed", remedy=_INSTALL) from error
-    for loud in ("pymilvus.decorators", "milvus_lite.server_manager", "milvus_lite.adapter.grpc.servicer"):
-        logging.getLogger(loud).setLevel(logging.CRITICAL)  # they log a stack with each error that is raised anyway
+    for loud in (*_LOUD, *(_LOUD_LOCAL if local else ())):
+        logging.getLogger(loud).setLevel(logging.CRITICAL)
     return MilvusClient  # type: ignore[no-any-return]
 
 
