@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.training_scene import PAD, collated, moved
-from semiparametric.embedding import padded
+from semiparametric.batching import padded
 from training.loss import IGNORED
 from training.model import CoSupervisedModel
 from training.sequences import ANSWER, PASSAGE, TrainingSequence

@@ -1,8 +1,9 @@
 """Sequence embeddings: a passage becomes one vector, the same vector whatever it is batched or padded with."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from semiparametric.batching import Batch, make_batches
 from semiparametric.control import encode_texts
 from semiparametric.errors import PairError
 from semiparametric.formats import Passage
@@ -100,12 +102,35 @@ def as_query(
     return as_vector(state.detach(), spec, projection=projection, dimension=dimension).cpu().numpy()
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """Texts as token ids.
+
+    rows: The ids of each text, no more than the pair reads.
+    cut: How many of the texts have more than that.
+    """
+
+    rows: list[list[int]]
+    cut: int
+
+
 def tokenize_passages(
     tokenizer: PreTrainedTokenizerBase, spec: PairSpec, passages: Sequence[Passage]
 ) -> list[list[int]]:
     """Passages in the pair's form as Embseq's tokens, with the special tokens that its tokenizer puts around them."""
-    texts = [spec.passage.render(passage.title, passage.text) for passage in passages]
-    return _tokenize(tokenizer, spec, texts, keep="start")
+    return tokenize_rendered(tokenizer, spec, [spec.passage.render(each.title, each.text) for each in passages]).rows
+
+
+def tokenize_rendered(tokenizer: PreTrainedTokenizerBase, spec: PairSpec, texts: Sequence[str]) -> Tokens:
+    """Passages that are in the pair's form already, as `tokenize_passages` does it."""
+    before, after = _frame(tokenizer)
+    room = _room(spec, before, after)
+    enough = spec.passage.max_tokens * _CHARACTERS_OF_A_TOKEN  # a text of megabytes is read only as far as it counts
+    rows = encode_texts(tokenizer, [text[:enough] for text in texts])
+    for number, text in enumerate(texts):
+        if len(text) > enough and len(rows[number]) <= room:
+            rows[number] = encode_texts(tokenizer, [text])[0]
+    return Tokens([before + ids[:room] + after for ids in rows], sum(len(ids) > room for ids in rows))
 
 
 def tokenize_queries(tokenizer: PreTrainedTokenizerBase, spec: PairSpec, texts: Sequence[str]) -> list[list[int]]:
@@ -113,19 +138,17 @@ def tokenize_queries(tokenizer: PreTrainedTokenizerBase, spec: PairSpec, texts: 
 
     Of a longer text the end is kept: a lookup is about what comes next.
     """
-    return _tokenize(tokenizer, spec, texts, keep="end")
-
-
-def _tokenize(
-    tokenizer: PreTrainedTokenizerBase, spec: PairSpec, texts: Sequence[str], *, keep: Literal["start", "end"]
-) -> list[list[int]]:
-    if not texts:
-        return []
     before, after = _frame(tokenizer)
-    room = max(spec.passage.max_tokens - len(before) - len(after), 0)
-    rows = encode_texts(tokenizer, texts)
-    kept = [ids[:room] if keep == "start" else ids[max(len(ids) - room, 0) :] for ids in rows]
-    return [before + ids + after for ids in kept]
+    room = _room(spec, before, after)
+    return [before + ids[max(len(ids) - room, 0) :] + after for ids in encode_texts(tokenizer, texts)]
+
+
+_CHARACTERS_OF_A_TOKEN = 64
+"""More than the tokens of any text have on average, but for long runs of spaces and the like."""
+
+
+def _room(spec: PairSpec, before: Sequence[int], after: Sequence[int]) -> int:
+    return max(spec.passage.max_tokens - len(before) - len(after), 0)
 
 
 def _frame(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
@@ -159,7 +182,6 @@ def embed_passages(
     return embed_tokens(embseq, sequences, batch_tokens=batch_tokens, dimension=dimension, on_batch=on_batch)
 
 
-@torch.inference_mode()
 def embed_tokens(
     encoder: Embseq,
     sequences: Sequence[Sequence[int]],
@@ -169,21 +191,72 @@ def embed_tokens(
     on_batch: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Embed token ids of `tokenize_passages` or `tokenize_queries`, as `embed_passages` does."""
-    spec, device = encoder.spec, encoder.model.device
-    length = fixed_length(spec)
-    pad_id = _pad_id(encoder)
-    vectors = np.empty((len(sequences), dimension or spec.dimension), np.float32)
-    for rows in _length_sorted([length or len(sequence) for sequence in sequences], batch_tokens):
-        ids, mask = padded([sequences[row] for row in rows], pad_id, length=length)
-        ids, mask = ids.to(device), mask.to(device)
-        pooled = pool(sequence_states(encoder.model, ids, mask), mask, spec.pooling)
-        found = as_vector(pooled, spec, projection=encoder.projection)
-        if found.shape[-1] != spec.dimension:
-            raise PairError(f"Embseq gives {found.shape[-1]} dimensions, pair.json says {spec.dimension}")
-        vectors[rows] = as_vector(found, spec, dimension=dimension).cpu().numpy()
+    batches = token_batches(encoder, sequences, batch_tokens=batch_tokens)
+    return embed_batches(encoder, batches, len(sequences), dimension=dimension, on_batch=on_batch)
+
+
+def token_batches(encoder: Embseq, sequences: Sequence[Sequence[int]], *, batch_tokens: int) -> Iterator[Batch]:
+    """The batches in which token ids are embedded."""
+    length = fixed_length(encoder.spec)
+    return make_batches(sequences, batch_tokens=batch_tokens, pad_id=_pad_id(encoder), length=length)
+
+
+@torch.inference_mode()
+def embed_batches(
+    encoder: Embseq,
+    batches: Iterable[Batch],
+    count: int,
+    *,
+    dimension: int | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Embed batches of `token_batches`, which together have `count` rows."""
+    vectors = np.empty((count, dimension or encoder.spec.dimension), np.float32)
+
+    def place(arriving: _Arriving) -> None:
+        vectors[arriving.rows] = arriving.get()
         if on_batch:
-            on_batch(len(rows))
+            on_batch(len(arriving.rows))
+
+    last = None
+    for batch in batches:  # the vectors of a batch leave a GPU while it computes the next
+        arriving = _Arriving(batch.rows, _vectors_of(encoder, batch, dimension))
+        if last:
+            place(last)
+        last = arriving
+    if last:
+        place(last)
     return vectors
+
+
+def _vectors_of(encoder: Embseq, batch: Batch, dimension: int | None) -> Tensor:
+    spec, device = encoder.spec, encoder.model.device
+    ids, mask = batch.ids.to(device, non_blocking=True), batch.mask.to(device, non_blocking=True)
+    pooled = pool(sequence_states(encoder.model, ids, mask), mask, spec.pooling)
+    found = as_vector(pooled, spec, projection=encoder.projection)
+    if found.shape[-1] != spec.dimension:
+        raise PairError(f"Embseq gives {found.shape[-1]} dimensions, pair.json says {spec.dimension}")
+    return as_vector(found, spec, dimension=dimension)
+
+
+class _Arriving:
+    """Vectors on their way from the device, `[b, d]`, and the rows that they belong to."""
+
+    def __init__(self, rows: list[int], vectors: Tensor) -> None:
+        self.rows = rows
+        self._vectors = vectors
+        self._copied: torch.cuda.Event | None = None
+        if vectors.is_cuda:
+            self._vectors = torch.empty(vectors.shape, dtype=vectors.dtype, pin_memory=True)
+            self._vectors.copy_(vectors, non_blocking=True)
+            self._copied = torch.cuda.Event()
+            self._copied.record(torch.cuda.current_stream(vectors.device))
+
+    def get(self) -> NDArray[np.float32]:
+        """The vectors, once they are here."""
+        if self._copied:
+            self._copied.synchronize()
+        return self._vectors.numpy()
 
 
 def fixed_length(spec: PairSpec) -> int | None:
@@ -199,26 +272,3 @@ def _pad_id(encoder: Embseq) -> int:
             remedy="Set pad_token in its tokenizer",
         )
     return int(pad_id or 0)
-
-
-def _length_sorted(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Row numbers of one batch after another: neighbours in length, so that little is padding."""
-    batch: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > batch_tokens:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
-
-
-def padded(sequences: Sequence[Sequence[int]], pad_id: int, *, length: int | None = None) -> tuple[Tensor, Tensor]:
-    """Right-padded ids and their mask, both `int64[b, s]`; `s` is `length`, or that of the longest sequence."""
-    width = length or max((len(sequence) for sequence in sequences), default=1)
-    ids = torch.full((len(sequences), width), pad_id, dtype=torch.long)
-    mask = torch.zeros((len(sequences), width), dtype=torch.long)
-    for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence)] = torch.tensor(sequence)
-        mask[row, : len(sequence)] = 1
-    return ids, mask

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from semiparametric.embedding import padded
+from semiparametric.batching import padded
 from training.loss import IGNORED
 from training.sequences import ANSWER, PASSAGE, TrainingSequence
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from semiparametric.embedding import padded, sequence_states
+from semiparametric.batching import padded
+from semiparametric.embedding import sequence_states
 from training.batches import Collator
 from training.model import CoSupervisedModel
 from training.sequences import TrainingSequence

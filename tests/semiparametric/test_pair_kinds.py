@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from semiparametric.control import encode_text
-from semiparametric.embedding import as_query, embed_passages, padded, tokenize_passages
+from semiparametric.batching import padded
+from semiparametric.embedding import as_query, embed_passages, tokenize_passages
 from semiparametric.errors import InputError, PairError
 from semiparametric.formats import Passage
 from semiparametric.pair import Embseq, fingerprint, load_embseq, load_gen, read_spec, save_pair

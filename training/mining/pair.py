@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semiparametric.embedding import as_query, as_vector, embed_passages, padded, sequence_states
+from semiparametric.batching import padded
+from semiparametric.embedding import as_query, as_vector, embed_passages, sequence_states
 from semiparametric.errors import InputError
 from semiparametric.formats import Example, Passage
 from semiparametric.pair import load_embseq, load_gen, read_spec
