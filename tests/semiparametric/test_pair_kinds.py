@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from semiparametric.control import encode_text
 from semiparametric.batching import padded
+from semiparametric.control import encode_text
 from semiparametric.embedding import as_query, embed_passages, tokenize_passages
 from semiparametric.errors import InputError, PairError
 from semiparametric.formats import Passage
