@@ -1,5 +1,6 @@
 """Where the vectors of an index are kept."""
 
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -31,5 +32,5 @@ class StoreSettings(Settings):
         if parts.scheme in {"http", "https"} and parts.hostname:
             return uri
         if parts.scheme == "" and uri.endswith(".db"):
-            return uri
+            return str(Path(uri).absolute())  # as a rebuild from another folder must find it
         raise ValueError("neither http(s)://host:port nor a local file that ends in .db")

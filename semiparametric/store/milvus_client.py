@@ -51,9 +51,9 @@ def recorded(uri: str | None, index: Path) -> str:
     """A URI as the manifest names it: a local database in the index's folder relative to it, so that both can move."""
     if uri is None:
         return "milvus.db"
-    path = Path(uri).resolve()
     if not uri.endswith(LOCAL):
         return uri
+    path = Path(uri).resolve()
     return str(path.relative_to(index.resolve())) if path.is_relative_to(index.resolve()) else str(path)
 
 
@@ -83,6 +83,26 @@ def disconnect(uri: str) -> None:
             from milvus_lite.server_manager import server_manager_instance
 
             server_manager_instance.release_server(uri)
+
+
+def check_milvus(uri: str | None, index: Path) -> None:
+    """Look whether Milvus answers, so that a build need not encode all passages to learn that it does not.
+
+    It writes nothing: a local database that is not there yet is made by the build.
+
+    Args:
+        uri: Where the database is; a local one in the index's folder if None.
+        index: The index's folder.
+
+    Raises:
+        StoreError: It does not answer, or its client is not installed.
+    """
+    place = located(recorded(uri, index), index)
+    if place.endswith(LOCAL) and not Path(place).exists():
+        _import_client(local=True)
+        return
+    with connected(place) as client:
+        client.list_collections(timeout=CALL_SECONDS)
 
 
 @contextmanager

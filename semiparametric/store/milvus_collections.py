@@ -43,16 +43,6 @@ class Collection(BaseModel):
 _LINES = TypeAdapter(list[Collection])
 
 
-def check_milvus(uri: str | None, index: Path) -> None:
-    """Whether Milvus answers, so that a build need not encode all passages to learn that it does not.
-
-    Raises:
-        StoreError: It does not, or its client is not installed.
-    """
-    with connected(located(recorded(uri, index), index)) as client:
-        client.list_collections()
-
-
 def write_collection(
     index: Path,
     version: int,
