@@ -1,12 +1,12 @@
 """The store: an index of sequence embeddings and the passages they stand for, one version of it on disk."""
 
+from semiparametric.store.backend import Hit
 from semiparametric.store.extension import Extension
 from semiparametric.store.history import VersionSummary, collect_garbage, list_versions, roll_back
 from semiparametric.store.index_summary import IndexSummary
 from semiparametric.store.layout import current_version, versions
 from semiparametric.store.manifest import BuildRecord, CorpusSummary, Manifest
-from semiparametric.store.reader import Store
-from semiparametric.store.vectors import Hit
+from semiparametric.store.reader import Store, StoredPassage
 from semiparametric.store.writer import VersionWriter
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "IndexSummary",
     "Manifest",
     "Store",
+    "StoredPassage",
     "VersionSummary",
     "VersionWriter",
     "collect_garbage",

@@ -1,5 +1,6 @@
-"""Where things lie in an index's folder: `versions/<n>/` with four files each, and `CURRENT`, which names one."""
+"""Where things lie in an index's folder: `versions/<n>/` with its files each, and `CURRENT`, which names one."""
 
+import re
 from pathlib import Path
 
 from semiparametric.errors import StoreError
@@ -9,11 +10,13 @@ PASSAGES = "passages.arrow"
 DELETED = "deleted.npy"
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
-FILES = (VECTORS, PASSAGES, MANIFEST)  # those that SHA256SUMS covers
+DELTA_VECTORS = "index-delta.faiss"
+DELTA_PASSAGES = "passages-1.arrow"
 
 CURRENT = "CURRENT"
 _VERSIONS = "versions"
 _PARTIAL = ".partial"
+_NUMBER = re.compile(r"[1-9][0-9]*")
 
 
 def version_folder(index: Path, version: int) -> Path:
@@ -26,12 +29,38 @@ def partial_folder(index: Path, version: int) -> Path:
     return index / _VERSIONS / f"{version}{_PARTIAL}"
 
 
+def extension_folder(index: Path, version: int) -> Path:
+    """The folder that an extension is written in: another one, so that a killed build can go on after it."""
+    return index / _VERSIONS / f"{version}.extension{_PARTIAL}"
+
+
+def removal_folder(index: Path, version: int) -> Path:
+    """What a version is renamed to before its files go one by one: it is whole or not there."""
+    return index / _VERSIONS / f"{version}.removal{_PARTIAL}"
+
+
+def partial_folders(index: Path) -> list[Path]:
+    """All that builds, extensions and removals left unfinished, sorted by name."""
+    return sorted((index / _VERSIONS).glob(f"*{_PARTIAL}"))
+
+
+def killed_builds(index: Path) -> list[int]:
+    """The versions whose builds are unfinished, ascending."""
+    names = [folder.name.removesuffix(_PARTIAL) for folder in partial_folders(index)]
+    return sorted(int(name) for name in names if _NUMBER.fullmatch(name))
+
+
 def versions(index: Path) -> list[int]:
     """The whole versions of an index, oldest first; empty for a folder that holds none."""
     folder = index / _VERSIONS
     if not folder.is_dir():
         return []
-    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal() and entry.is_dir())
+    return sorted(int(entry.name) for entry in folder.iterdir() if _NUMBER.fullmatch(entry.name) and entry.is_dir())
+
+
+def next_version(index: Path) -> int:
+    """The number of the version to be written next."""
+    return max([0, current_version(index) or 0, *versions(index)]) + 1
 
 
 def current_version(index: Path) -> int | None:
@@ -43,8 +72,10 @@ def current_version(index: Path) -> int | None:
     path = index / CURRENT
     if not path.is_file():
         return None
-    text = path.read_text("utf-8", errors="replace").strip()
-    if not text.isdecimal():
+    if path.is_symlink():
+        raise StoreError("is a symbolic link, which could lead anywhere", where=str(path), remedy="Put the file there")
+    text = path.read_text("utf-8", errors="replace").removesuffix("\n")
+    if not _NUMBER.fullmatch(text):
         raise StoreError(
             f"CURRENT holds {text!r}, not the number of a version",
             where=str(path),

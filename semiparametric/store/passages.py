@@ -1,13 +1,12 @@
-"""`passages.arrow`: the passages by row, memory-mapped, so that a store opens at once whatever its size.
+"""The passages by row, memory-mapped, so that a store opens at once whatever its size.
 
 Metadata is a map of field to the value's JSON text: it gives back str, int, float and bool as they were, fields may
 differ from passage to passage and in type, and a filter is one vectorised comparison without parsing.
 """
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,12 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from semiparametric.errors import InputError, StoreError
+from semiparametric.errors import StoreError
 from semiparametric.formats import Passage, Scalar
-from semiparametric.store.manifest import CorpusSummary
 
-_ROWS_PER_BATCH = 4096
-_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
         pa.field("title", pa.string(), nullable=False),
@@ -32,42 +29,18 @@ _SCHEMA = pa.schema(
 )
 
 
-def write_passages(path: Path, passages: Iterable[Passage]) -> CorpusSummary:
-    """Stream passages into an Arrow file; equal passages give equal bytes.
-
-    Raises:
-        InputError: There is no passage at all, or an id occurs twice.
-    """
-    digest, seen, fields = hashlib.sha256(), dict[str, int](), set[str]()
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as file:
-        for batch in _batches(passages):
-            for passage in batch:
-                _refuse_duplicate(passage.id, seen)
-                fields.update(passage.metadata)
-                digest.update(passage.model_dump_json().encode() + b"\n")
-            file.write_batch(pa.RecordBatch.from_pylist([_row(passage) for passage in batch], _SCHEMA))
-    if not seen:
-        raise InputError("the corpus holds no passage", remedy="Give a corpus with at least one passage")
-    return CorpusSummary(count=len(seen), digest=digest.hexdigest(), metadata_fields=sorted(fields))
-
-
 class PassageTable:
-    """Read-only rows of a `passages.arrow`. Safe to use from many threads.
+    """The rows of one file of passages, or of several in order. Read-only; safe to use from many threads.
 
     Raises:
-        StoreError: The file is missing or damaged.
+        StoreError: A file is missing or damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        try:
-            self._file = pa.memory_map(str(path), "rb")
-            table = pa.ipc.open_file(self._file).read_all()  # maps the columns, reads no row
-        except (OSError, pa.ArrowInvalid) as error:
-            raise StoreError(f"cannot be read as Arrow ({error})", where=str(path)) from error
-        if table.schema != _SCHEMA:
-            raise StoreError(f"has the columns {table.schema.names}, not {_SCHEMA.names}", where=str(path))
-        self._table = table
-        self._batches = table.to_batches()
+    def __init__(self, *paths: Path) -> None:
+        with ExitStack() as files:
+            self._table = pa.concat_tables([_mapped(path, files) for path in paths])
+            self._files = files.pop_all()
+        self._batches = self._table.to_batches()
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
 
     def __len__(self) -> int:
@@ -84,13 +57,16 @@ class PassageTable:
         """The passages of rows `start` .. `stop - 1`."""
         return [_passage(row) for row in self._table.slice(start, stop - start).to_pylist()]
 
-    def row_of(self, passage_id: str) -> int | None:
-        """The row of a passage id, or None where the store has no such passage."""
-        row = pc.index(self._table["id"], passage_id).as_py()
-        return None if row < 0 else int(row)
+    def ids(self, rows: NDArray[np.int64]) -> list[str]:
+        """The ids of rows, in their order."""
+        ids: list[str] = self._table["id"].take(rows).to_pylist()
+        return ids
 
     def rows_of(self, passage_ids: Sequence[str]) -> NDArray[np.int64]:
-        """The rows of many ids in one scan, ascending; unknown ids are passed over. `int64[<= len(passage_ids)]`."""
+        """The rows with one of the ids, ascending, in one scan of all ids; `int64[n]`.
+
+        Unknown ids are passed over. An id has several rows where a passage was replaced.
+        """
         return _true_rows(pc.is_in(self._table["id"], value_set=pa.array(passage_ids, pa.string())))
 
     def rows_matching(self, filter: Mapping[str, Scalar]) -> NDArray[np.int64]:  # noqa: A002 - the word of the HTTP contract
@@ -102,9 +78,9 @@ class PassageTable:
         return np.flatnonzero(matching)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the files."""
         del self._table, self._batches
-        self._file.close()
+        self._files.close()
 
     def __enter__(self) -> Self:
         return self
@@ -113,44 +89,30 @@ class PassageTable:
         self.close()
 
 
-def _batches(passages: Iterable[Passage]) -> Iterator[list[Passage]]:
-    iterator = iter(passages)
-    while batch := list(islice(iterator, _ROWS_PER_BATCH)):
-        yield batch
-
-
-def _refuse_duplicate(passage_id: str, seen: dict[str, int]) -> None:
-    if passage_id in seen:
-        raise InputError(
-            f"passages {seen[passage_id]} and {len(seen) + 1} of the corpus have the same id, {passage_id!r}",
-            remedy="Every id may occur once in a corpus",
-        )
-    seen[passage_id] = len(seen) + 1
-
-
-def _row(passage: Passage) -> dict[str, Any]:
-    encoded = [(field, _encode(value)) for field, value in passage.metadata.items()]
-    return {
-        "id": passage.id,
-        "title": passage.title,
-        "text": passage.text,
-        "source": passage.source,
-        "metadata": encoded,
-    }
+def _mapped(path: Path, files: ExitStack) -> pa.Table:
+    try:
+        file = files.enter_context(pa.memory_map(str(path), "rb"))
+        table = pa.ipc.open_file(file).read_all()  # maps the columns, reads no row
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StoreError(f"cannot be read as Arrow ({error})", where=str(path)) from error
+    if table.schema != SCHEMA:
+        raise StoreError(f"has the columns {table.schema.names}, not {SCHEMA.names}", where=str(path))
+    return table
 
 
 def _passage(row: dict[str, Any]) -> Passage:
     return Passage(**row | {"metadata": {field: json.loads(value) for field, value in row["metadata"]}})
 
 
-def _encode(value: Scalar) -> str:
+def encode_value(value: Scalar) -> str:
+    """How a value of metadata stands in the file."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def _encodings(value: Scalar) -> list[str]:
     """How a value may stand in the file: 2020 and 2020.0 are one number to a user, true and 1 are not."""
     if isinstance(value, bool | str):
-        return [_encode(value)]
+        return [encode_value(value)]
     forms: list[Scalar] = [value]
     if value == 0:
         forms = [0, 0.0, -0.0]
@@ -158,7 +120,7 @@ def _encodings(value: Scalar) -> list[str]:
         forms.append(int(value))
     elif isinstance(value, int) and abs(value) <= 2**53:  # greater integers are not all floats
         forms.append(float(value))
-    return [_encode(form) for form in forms]
+    return [encode_value(form) for form in forms]
 
 
 def _has(metadata: pa.MapArray, field: str, values: pa.StringArray) -> NDArray[np.bool_]:

@@ -9,9 +9,15 @@ from pathlib import Path
 from semiparametric.store.layout import CURRENT, partial_folder, version_folder
 
 
-def seal(index: Path, version: int) -> None:
-    """Rename `versions/<n>.partial` to `versions/<n>`, after all its bytes are on the disk."""
-    partial = partial_folder(index, version)
+def seal(index: Path, version: int, partial: Path | None = None) -> None:
+    """Rename the folder that a version was written in to `versions/<n>`, after all its bytes are on the disk.
+
+    Args:
+        index: The index's folder.
+        version: The version's number.
+        partial: Where it was written; `versions/<n>.partial` if None.
+    """
+    partial = partial or partial_folder(index, version)
     for file in partial.iterdir():
         _sync(file)
     _sync(partial)

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from semiparametric.errors import InputError, StoreError
 from semiparametric.formats import Passage, Scalar
-from semiparametric.store.backend import Vectors
-from semiparametric.store.checksums import verify_checksums
-from semiparametric.store.layout import PASSAGES, VECTORS, served_version, version_folder, versions
+from semiparametric.store.backend import Hit, Vectors
+from semiparametric.store.checksums import check_names, check_regular, verify_checksums
+from semiparametric.store.layout import MANIFEST, served_version, version_folder, versions
 from semiparametric.store.manifest import Manifest, read_manifest
+from semiparametric.store.parts import Parts, open_parts
 from semiparametric.store.passages import PassageTable
-from semiparametric.store.vectors import Hit, VectorIndex
+from semiparametric.store.tombstones import read_deleted
 
 
 class StoredPassage(NamedTuple):
@@ -29,18 +30,22 @@ class StoredPassage(NamedTuple):
 class Store:
     """One published version of an index. All methods but `close` are safe to call from many threads at once.
 
+    A row that was deleted or replaced since the build is never found again, by whatever it is looked up. Its passage can
+    still be read by its row.
+
     Attributes:
         name: The index's name.
         version: The version that is open.
         manifest: What it holds and how it was made.
     """
 
-    def __init__(self, manifest: Manifest, vectors: VectorIndex, passages: PassageTable) -> None:
+    def __init__(self, manifest: Manifest, vectors: Parts, passages: PassageTable, deleted: NDArray[np.int64]) -> None:
         self.manifest = manifest
         self.name = manifest.name
         self.version = manifest.version
         self._vectors = vectors
         self._passages = passages
+        self._deleted = deleted
 
     @classmethod
     def open(
@@ -63,12 +68,23 @@ class Store:
         return open_version(version_folder(folder, number), fingerprint=fingerprint, check=check)
 
     def __len__(self) -> int:
-        return len(self._vectors)
+        """Passages that a lookup may give."""
+        return self.manifest.corpus.count
 
     @property
     def dimension(self) -> int:
         """Length of a vector: the pair's dimension, or the leading dimensions that the index was built with."""
         return self._vectors.dimension
+
+    @property
+    def parts(self) -> list[Vectors]:
+        """The parts of the vectors, in the order of rows."""
+        return self._vectors.parts
+
+    @property
+    def keeps_vectors(self) -> bool:
+        """Whether `vectors` can answer."""
+        return self._vectors.keeps_vectors
 
     def search(
         self, queries: NDArray[np.float32], top_k: int, *, rows: NDArray[np.int64] | None = None
@@ -87,44 +103,44 @@ class Store:
         Raises:
             InputError: `top_k`, the shape of the queries or a row is wrong.
         """
-        return self._vectors.search(queries, top_k, rows=rows)
+        self._check(queries, top_k)
+        candidates = None if rows is None else self._live(self._checked_rows(rows))
+        top_k = min(top_k, len(self) if candidates is None else len(candidates))
+        if not top_k:
+            return [[] for _ in queries]
+        found = self._vectors.search(queries, top_k, rows=candidates)
+        pairs = zip(found.rows.tolist(), found.scores.tolist(), strict=True)
+        return [[Hit(row, score) for row, score in zip(*pair, strict=True) if row >= 0] for pair in pairs]
 
     def passage(self, row: int) -> Passage:
-        """The passage in a row; IndexError outside 0 .. len - 1."""
+        """The passage in a row, deleted or not; IndexError for no row of the store."""
         return self._passages[row]
 
     def passages(self, start: int, stop: int) -> list[StoredPassage]:
         """The rows `start` .. `stop - 1` with their passages, deleted ones included and marked; read in one go."""
-        return [
-            StoredPassage(row, passage, live=True)
-            for row, passage in enumerate(self._passages.slice(start, stop), start)
-        ]
+        rows = np.arange(start, min(stop, len(self._passages)))
+        passages = self._passages.slice(start, stop)
+        live = self._are_live(rows).tolist()
+        return [StoredPassage(*each) for each in zip(rows.tolist(), passages, live, strict=True)]
 
     def live_rows(self) -> NDArray[np.int64]:
-        """The rows that a lookup may give, ascending, `int64[n]`: those not deleted."""
-        return np.arange(len(self))
+        """The rows that a lookup may give, ascending, `int64[n]`."""
+        return np.delete(np.arange(len(self._passages)), self._deleted)
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The sequence embeddings of rows, in their order, exactly as they were encoded, `float32[n, d]`.
 
         Raises:
+            InputError: There is no such row.
             StoreError: The store did not keep them (see `keeps_vectors`).
         """
-        raise NotImplementedError
-
-    @property
-    def keeps_vectors(self) -> bool:
-        """Whether `vectors` can answer."""
-        raise NotImplementedError
-
-    @property
-    def parts(self) -> list[Vectors]:
-        """The parts of the vectors, in the order of rows."""
-        raise NotImplementedError
+        self._checked_rows(rows)
+        return self._vectors.reconstruct(np.asarray(rows, np.int64))
 
     def row_of(self, passage_id: str) -> int | None:
         """The row of a passage id, or None where there is none. It scans all ids: for many, ask `rows_of` once."""
-        return self._passages.row_of(passage_id)
+        rows = self._live(self._passages.rows_of([passage_id]))
+        return int(rows[0]) if len(rows) else None
 
     def rows_of(self, passage_ids: Sequence[str]) -> NDArray[np.int64]:
         """The rows of many passage ids, ascending, `int64[n]`.
@@ -132,12 +148,16 @@ class Store:
         Raises:
             InputError: The store has no passage of one of the ids.
         """
-        rows = self._passages.rows_of(passage_ids)
+        rows = self._live(self._passages.rows_of(passage_ids))
         if len(rows) < len(set(passage_ids)):
-            known = {self.passage(int(row)).id for row in rows}
+            known = set(self._passages.ids(rows))
             missing = next(passage_id for passage_id in passage_ids if passage_id not in known)
             raise InputError(f"the index {self.name!r} has no passage {missing!r}")
         return rows
+
+    def rows_among(self, passage_ids: Sequence[str]) -> NDArray[np.int64]:
+        """The rows of those of the passage ids that the store has, ascending, `int64[<= len(passage_ids)]`."""
+        return self._live(self._passages.rows_of(passage_ids))
 
     def rows_matching(self, filter: Mapping[str, Scalar]) -> NDArray[np.int64]:  # noqa: A002 - the word of the HTTP contract
         """The rows whose metadata equals the filter in every field, ascending, `int64[n]`.
@@ -152,11 +172,12 @@ class Store:
             if field not in fields:
                 known = f"Its fields are {', '.join(fields)}" if fields else "Its passages have no metadata"
                 raise InputError(f"the index {self.name!r} has no metadata field {field!r}", remedy=known)
-        return self._passages.rows_matching(filter)
+        return self._live(self._passages.rows_matching(filter))
 
     def close(self) -> None:
         """Let go of the files. Passages and hits already given out stay valid."""
         self._passages.close()
+        self._vectors.close()
 
     def __enter__(self) -> Self:
         return self
@@ -164,9 +185,44 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _live(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return rows[self._are_live(rows)]
+
+    def _are_live(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of the rows are not deleted; a few steps for each, however many were."""
+        if not len(self._deleted):
+            return np.ones(len(rows), bool)
+        places = np.minimum(np.searchsorted(self._deleted, rows), len(self._deleted) - 1)
+        live: NDArray[np.bool_] = self._deleted[places] != rows
+        return live
+
+    def _check(self, queries: NDArray[np.float32], top_k: int) -> None:
+        if top_k < 1:
+            raise InputError(f"top_k is {top_k}", remedy="Ask for at least one passage")
+        if queries.ndim != 2 or queries.shape[1] != self.dimension:
+            raise InputError(
+                f"queries have the shape {list(queries.shape)}, the index wants [n, {self.dimension}]",
+                remedy="Use the pair that the index was built with",
+            )
+        if not np.isfinite(queries).all():
+            raise InputError("a query holds NaN or infinity", remedy="Check the pair's weights")
+
+    def _checked_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        rows = np.unique(np.asarray(rows, np.int64))
+        if len(rows) and not 0 <= rows[0] <= rows[-1] < len(self._passages):
+            outside = rows[0] if rows[0] < 0 else rows[-1]
+            raise InputError(f"row {outside} is not one of the {len(self._passages)} rows")
+        return rows
+
 
 def open_version(folder: Path, *, fingerprint: str | None, check: bool) -> Store:
     """Open the version in a folder, which need not be published yet; errors as `Store.open`."""
+    if folder.is_symlink():
+        raise StoreError(
+            "is a symbolic link, which could lead anywhere", where=str(folder), remedy="Put the folder there"
+        )
+    if check and (folder / MANIFEST).exists():
+        verify_checksums(folder, [MANIFEST])  # before anything it says is believed
     manifest = read_manifest(folder)
     if fingerprint is not None and manifest.fingerprint != fingerprint:
         raise StoreError(
@@ -174,25 +230,38 @@ def open_version(folder: Path, *, fingerprint: str | None, check: bool) -> Store
             where=str(folder),
             remedy="Use it with its own pair, or build the index again with this one (`cosup index build --pair ...`)",
         )
+    for name in manifest.files():
+        check_regular(folder / name)
     if check:
-        verify_checksums(folder)
-    vectors = VectorIndex(folder / VECTORS, manifest.index.index_type, manifest.index.index_parameters)
-    passages = PassageTable(folder / PASSAGES)
-    _check_counts(folder, manifest, vectors, passages)
-    return Store(manifest, vectors, passages)
+        check_names(folder, [MANIFEST, *manifest.files()])
+        verify_checksums(folder, manifest.files())
+    return _opened(manifest, folder)
 
 
-def _check_counts(folder: Path, manifest: Manifest, vectors: VectorIndex, passages: PassageTable) -> None:
-    count = manifest.corpus.count
-    found = {"passages": len(passages), "vectors": len(vectors)}
-    for what, number in found.items():
-        if number != count:
+def _opened(manifest: Manifest, folder: Path) -> Store:
+    deleted = read_deleted(folder, manifest)
+    passages = PassageTable(*(folder / file.file for file in manifest.passage_files))
+    try:
+        vectors = open_parts(manifest, folder, deleted)
+    except BaseException:
+        passages.close()
+        raise
+    store = Store(manifest, vectors, passages, deleted)
+    try:
+        _check_counts(folder, manifest, vectors, passages)
+    except StoreError:
+        store.close()
+        raise
+    return store
+
+
+def _check_counts(folder: Path, manifest: Manifest, vectors: Parts, passages: PassageTable) -> None:
+    compared = [("passages", len(passages), manifest.rows)]
+    for part, recorded in zip(vectors.parts, manifest.parts, strict=True):
+        compared.append(("vectors", len(part), recorded.count))
+        compared.append(("dimensions", part.dimension, manifest.index.dimension))
+    for what, found, expected in compared:
+        if found != expected:
             raise StoreError(
-                f"it has {number} {what}, its manifest says {count}", where=str(folder), remedy="Build again"
+                f"it has {found} {what}, its manifest says {expected}", where=str(folder), remedy="Build again"
             )
-    if vectors.dimension != manifest.index.dimension:
-        raise StoreError(
-            f"its vectors have {vectors.dimension} dimensions, its manifest says {manifest.index.dimension}",
-            where=str(folder),
-            remedy="Build again",
-        )

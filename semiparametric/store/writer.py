@@ -9,10 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiparametric.formats import Passage
-from semiparametric.store.checksums import write_checksums
+from semiparametric.store.checksums import verify_checksums, write_checksums
 from semiparametric.store.failures import storage_errors
 from semiparametric.store.index_summary import IndexSummary
-from semiparametric.store.layout import CHECKSUMS, FILES, PASSAGES, VECTORS, current_version, partial_folder, versions
+from semiparametric.store.layout import (
+    CHECKSUMS,
+    MANIFEST,
+    PASSAGES,
+    VECTORS,
+    killed_builds,
+    next_version,
+    partial_folder,
+)
 from semiparametric.store.manifest import (
     BuildRecord,
     CorpusSummary,
@@ -21,7 +29,8 @@ from semiparametric.store.manifest import (
     VectorPart,
     write_manifest,
 )
-from semiparametric.store.passages import PassageTable, write_passages
+from semiparametric.store.passage_writing import write_passages
+from semiparametric.store.passages import PassageTable
 from semiparametric.store.publish import publish, seal
 from semiparametric.store.reader import open_version
 from semiparametric.store.recall import measure_recall
@@ -34,7 +43,8 @@ class VersionWriter:
     """Writes the next version of an index, in the order: passages, vectors, publish.
 
     The caller holds `build_lock(index)`. A version that was left half-written is written over; a caller may keep files
-    of its own in `folder` meanwhile (to resume from), and `publish` removes them.
+    of its own in `folder` meanwhile (to resume from), and `publish` removes them. A killed build's folder is taken over
+    also where another version, such as an extension, was published since.
 
     Attributes:
         version: The number of the version being written.
@@ -43,9 +53,12 @@ class VersionWriter:
 
     def __init__(self, index: Path) -> None:
         self.index = index
-        self.version = max([0, current_version(index) or 0, *versions(index)]) + 1
+        self.version = next_version(index)
         self.folder = partial_folder(index, self.version)
+        killed = killed_builds(index)
         with storage_errors(index):
+            if killed and self.version not in killed:
+                partial_folder(index, killed[-1]).rename(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def write_passages(self, passages: Iterable[Passage]) -> CorpusSummary:
@@ -109,17 +122,19 @@ class VersionWriter:
         )
         with storage_errors(self.index):
             write_manifest(self.folder, manifest)
-            write_checksums(self.folder)
-            open_version(self.folder, fingerprint=fingerprint, check=True).close()
-            self._keep_only_the_version()
+            names = [MANIFEST, *manifest.files()]
+            write_checksums(self.folder, names)
+            verify_checksums(self.folder, names)
+            open_version(self.folder, fingerprint=fingerprint, check=False).close()
+            self._keep_only({CHECKSUMS, *names})
             seal(self.index, self.version)
             publish(self.index, self.version)
         logger.info("%s: version %d is now served", self.index, self.version)
         return manifest
 
-    def _keep_only_the_version(self) -> None:
+    def _keep_only(self, names: set[str]) -> None:
         for entry in self.folder.iterdir():
-            if entry.name in {*FILES, CHECKSUMS}:
+            if entry.name in names:
                 continue
             if entry.is_dir():
                 shutil.rmtree(entry)

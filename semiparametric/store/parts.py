@@ -1,0 +1,193 @@
+"""The parts of a version's vectors as one: searched in parallel, merged exactly."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from semiparametric.store.backend import Nearest, Vectors
+from semiparametric.store.index_summary import IndexSummary
+from semiparametric.store.manifest import Manifest, VectorPart
+from semiparametric.store.vectors import VectorIndex
+
+_FLAT = {"index_type": "flat", "index_parameters": {}, "recall_at_10": 1.0, "recall_queries": "none: exact"}
+
+
+class Parts:
+    """Several parts as one, rows numbered through. Searches may run in many threads at once.
+
+    The shards of a build are searched by threads of their own, since faiss frees the interpreter while it searches. A
+    delta is small: the calling thread searches it.
+
+    Args:
+        parts: The parts in the order of rows.
+        deleted: Rows of all parts that no search may give, ascending.
+        shards: So many of the first parts are shards.
+    """
+
+    def __init__(self, parts: Sequence[Vectors], deleted: NDArray[np.int64], *, shards: int = 1) -> None:
+        self.parts = list(parts)
+        self._starts = np.cumsum([0, *(len(part) for part in parts)])
+        self._live = np.diff(self._starts) - np.diff(np.searchsorted(deleted, self._starts))
+        self._shards = shards if shards > 1 else 0
+        self._pool = _pool(shards) if shards > 1 else None
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return self.parts[0].dimension
+
+    @property
+    def keeps_vectors(self) -> bool:
+        """Whether every part does."""
+        return all(part.keeps_vectors for part in self.parts)
+
+    def search(self, queries: NDArray[np.float32], top_k: int, *, rows: NDArray[np.int64] | None = None) -> Nearest:
+        """The nearest rows of each query over all parts; see `Vectors.search`."""
+        tasks = list(self._tasks(rows))
+        if len(tasks) == 1 and len(self.parts) == 1:
+            return self.parts[0].search(queries, top_k, rows=rows)
+        waiting = [
+            self._pool.submit(self._search, number, queries, top_k, inside)
+            for number, inside in tasks
+            if self._pool is not None and number < self._shards
+        ]
+        found = [self._search(number, queries, top_k, inside) for number, inside in tasks if number >= self._shards]
+        return merged([*(future.result() for future in waiting), *found], len(queries), top_k)
+
+    def _tasks(self, rows: NDArray[np.int64] | None) -> list[tuple[int, NDArray[np.int64] | None]]:
+        """The parts to search, each with its own candidates."""
+        if rows is None:
+            return [(number, None) for number, live in enumerate(self._live) if live]
+        cuts = np.searchsorted(rows, self._starts)
+        inside = [rows[cuts[number] : cuts[number + 1]] - self._starts[number] for number in range(len(self.parts))]
+        return [(number, candidates) for number, candidates in enumerate(inside) if len(candidates)]
+
+    def _search(self, number: int, queries: NDArray[np.float32], top_k: int, rows: NDArray[np.int64] | None) -> Nearest:
+        found = self.parts[number].search(queries, top_k, rows=rows)
+        return Nearest(found.scores, np.where(found.rows < 0, -1, found.rows + self._starts[number]))
+
+    def reconstruct(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors of rows, in their order, `float32[n, d]`.
+
+        Raises:
+            StoreError: A part did not keep them.
+        """
+        vectors = np.empty((len(rows), self.dimension), np.float32)
+        numbers = np.searchsorted(self._starts, rows, side="right") - 1
+        for number in np.unique(numbers).tolist():
+            inside = np.flatnonzero(numbers == number)
+            vectors[inside] = self.parts[number].reconstruct(rows[inside] - self._starts[number])
+        return vectors
+
+    def close(self) -> None:
+        """Let go of the threads and the files."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        for part in self.parts:
+            part.close()
+
+
+def open_parts(manifest: Manifest, folder: Path, deleted: NDArray[np.int64]) -> Parts:
+    """Open all parts of the version in a folder.
+
+    Raises:
+        StoreError: A part is missing or damaged, or a database does not answer.
+    """
+    shards = sum(not part.delta for part in manifest.parts)
+    parts: list[Vectors] = []
+    start = 0
+    with ExitStack() as opened:
+        for part in manifest.parts:
+            inside = deleted[slice(*np.searchsorted(deleted, [start, start + part.count]))] - start
+            index = manifest.index if not part.delta else manifest.index.model_copy(update=_FLAT)
+            parts.append(open_vectors(part, index, folder, inside))
+            opened.callback(parts[-1].close)
+            start += part.count
+        opened.pop_all()
+    return Parts(parts, deleted, shards=shards)
+
+
+def open_vectors(part: VectorPart, index: IndexSummary, folder: Path, deleted: NDArray[np.int64]) -> Vectors:
+    """Open one part: what holds it, the manifest says.
+
+    Args:
+        part: The part.
+        index: How it is searched.
+        folder: The version's folder.
+        deleted: Rows of this part that no search may give, ascending.
+
+    Raises:
+        StoreError: It is missing or damaged, or the database does not answer.
+    """
+    if part.collection is not None:
+        from semiparametric.store.milvus import MilvusVectors  # its library is needed only here
+
+        return MilvusVectors(
+            str(part.uri),
+            part.collection,
+            index=folder.parent.parent,
+            index_type=index.index_type,
+            parameters=index.index_parameters,
+            deleted=deleted,
+        )
+    exact = None if part.exact is None else folder / part.exact
+    return Interim(folder / str(part.file), index, deleted=deleted, exact=exact)
+
+
+def merged(found: Sequence[Nearest], queries: int, top_k: int) -> Nearest:
+    """The best of several results for the same queries, the lower row first among equals."""
+    none = Nearest(np.empty((queries, 0), np.float32), np.empty((queries, 0), np.int64))
+    scores = np.concatenate([none.scores, *(nearest.scores for nearest in found)], axis=1)
+    rows = np.concatenate([none.rows, *(nearest.rows for nearest in found)], axis=1)
+    order = np.lexsort((rows, -scores), axis=1)[:, :top_k]
+    return Nearest(np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1))
+
+
+def _pool(shards: int) -> ThreadPoolExecutor:
+    """A thread for each shard; together they use as many cores as one search of one index would."""
+    cores = len(os.sched_getaffinity(0))
+    own = max(1, faiss.omp_get_max_threads() // shards)  # faiss's setting is one of each calling thread
+    return ThreadPoolExecutor(
+        min(shards, max(1, cores)),
+        thread_name_prefix="shard",
+        initializer=faiss.omp_set_num_threads,
+        initargs=(own,),
+    )
+
+
+# ruff: noqa: ANN001, ANN201, D101, D102
+class Interim:  # until VectorIndex has this form itself
+    def __init__(self, path: Path, index: IndexSummary, *, deleted: NDArray[np.int64], exact: Path | None) -> None:
+        self.i = VectorIndex(path, index.index_type, index.index_parameters)
+        self.live = np.delete(np.arange(len(self.i)), deleted)
+        self.keeps_vectors = True
+        self.dimension = self.i.dimension
+
+    def __len__(self) -> int:
+        return len(self.i)
+
+    def search(self, queries, top_k, *, rows=None):
+        if rows is None and len(self.live) < len(self):
+            rows = self.live
+        hits = self.i.search(queries, top_k, rows=rows)
+        k = max(map(len, hits))
+        n = Nearest(np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), -1, np.int64))
+        for a, h in enumerate(hits):
+            for b, x in enumerate(h):
+                n.scores[a, b], n.rows[a, b] = x.score, x.row
+        return n
+
+    def reconstruct(self, rows):
+        return self.i._index.reconstruct_batch(rows)
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,41 @@
+"""`deleted.npy`: the rows of a version that no lookup gives any more."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiparametric.errors import StoreError
+from semiparametric.store.layout import DELETED
+from semiparametric.store.manifest import Manifest
+
+_REMEDY = "Copy the version again from where it was built, or build it again with `cosup index build`"
+
+
+def write_deleted(folder: Path, rows: NDArray[np.int64]) -> None:
+    """Write the rows, ascending, `int64[n]`; no file for none."""
+    if len(rows):
+        with (folder / DELETED).open("wb") as file:
+            np.save(file, rows, allow_pickle=False)
+
+
+def read_deleted(folder: Path, manifest: Manifest) -> NDArray[np.int64]:
+    """The rows, ascending, `int64[n]`.
+
+    Raises:
+        StoreError: The file is missing, damaged, or has not the rows that the manifest counts.
+    """
+    if not manifest.deleted:
+        return np.empty(0, np.int64)
+    path = folder / DELETED
+    try:
+        with path.open("rb") as file:
+            rows = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise StoreError(f"cannot be read as a NumPy array ({error})", where=str(path), remedy=_REMEDY) from error
+    whole = isinstance(rows, np.ndarray) and rows.dtype == np.int64 and rows.shape == (manifest.deleted,)
+    if not whole or not (np.diff(rows) > 0).all() or not 0 <= rows[0] <= rows[-1] < manifest.rows:
+        raise StoreError(
+            f"does not hold {manifest.deleted} ascending rows below {manifest.rows}", where=str(path), remedy=_REMEDY
+        )
+    return rows
