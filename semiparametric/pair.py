@@ -5,8 +5,6 @@ A pair whose query is text may have a third folder, `query/`; one that projects 
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from semiparametric.codec import Codec
 from semiparametric.control import CE, CS, RET
 from semiparametric.errors import PairError
 from semiparametric.projection import check_keys, check_width, read_projection, write_projection
+from semiparametric.replacing import replaced_folder
 from semiparametric.spec import PairSpec
 
 
@@ -151,9 +150,7 @@ def save_pair(
     projection = projection or {}
     _check_parts(parts, spec)
     _check_projection(parts, spec, projection)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    try:
+    with replaced_folder(out) as partial:
         for folder, (model, tokenizer) in parts.items():
             if model is not None and tokenizer is not None:
                 model.save_pretrained(partial / folder)
@@ -162,12 +159,6 @@ def save_pair(
         encoder = partial / ("gen" if spec.shared else "embseq")
         spec = spec.model_copy(update={"fingerprint": fingerprint(encoder, spec, projection.get("sequence.weight"))})
         (partial / "pair.json").write_text(json.dumps(spec.model_dump(), indent=2, ensure_ascii=False) + "\n", "utf-8")
-        partial.chmod(0o755)
-        for weights in partial.rglob("*.safetensors"):  # written for their owner alone; a service may run as another
-            weights.chmod((partial / "pair.json").stat().st_mode)
-        _replace_folder(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return spec
 
 
@@ -210,7 +201,7 @@ def fingerprint(encoder: Path, spec: PairSpec, projection: Tensor | None = None)
     for name in sorted(
         path.name for path in encoder.iterdir() if path.name in _VECTOR_FILES or path.suffix == ".safetensors"
     ):
-        digest.update(name.encode() + b"\0" + hashlib.sha256((encoder / name).read_bytes()).digest())
+        digest.update(name.encode() + b"\0" + _file_digest(encoder / name))
     config = json.loads((encoder / "config.json").read_bytes())
     config.pop("transformers_version", None)  # who wrote the file changes no vector; norms and positions do
     digest.update(json.dumps(config, sort_keys=True).encode())
@@ -220,6 +211,11 @@ def fingerprint(encoder: Path, spec: PairSpec, projection: Tensor | None = None)
         tokenizer = json.loads((encoder / "tokenizer_config.json").read_bytes())
         digest.update(b"pad_token\0" + json.dumps(tokenizer.get("pad_token"), sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _file_digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 _VECTOR_FILES = frozenset({"tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "merges.txt"})
@@ -242,14 +238,3 @@ def _load(auto: Any, folder: Path, device: str, dtype: torch.dtype) -> tuple[Pre
     if lacking:  # transformers fills them with random numbers and only logs it
         raise PairError(f"its weights lack {', '.join(lacking)}", where=str(folder))
     return model.eval().to(device), tokenizer
-
-
-def _replace_folder(partial: Path, out: Path) -> None:
-    """Two renames: a reader sees the old pair, for a moment none, or the new pair, but never half of one."""
-    if out.exists():
-        old = partial.with_suffix(".old")
-        out.rename(old)
-        partial.rename(out)
-        shutil.rmtree(old)
-    else:
-        partial.rename(out)

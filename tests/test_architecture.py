@@ -81,7 +81,16 @@ for module in pkgutil.walk_packages(getattr(package, "__path__", []), package.__
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["index", "build", "--help"], ["train", "--help"], ["serve", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["index", "build", "--help"],
+        ["train", "--help"],
+        ["serve", "--help"],
+        ["experiment", "--help"],
+        ["pair", "import", "--help"],
+        ["examples", "mine", "--help"],
+    ],
 )
 def test_help_loads_no_heavy_library(arguments: list[str]) -> None:
     code = f"""

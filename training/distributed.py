@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch.distributed as dist
-from accelerate import Accelerator, DistributedType, PartialState  # type: ignore[import-untyped]
-from accelerate.utils import FullyShardedDataParallelPlugin  # type: ignore[import-untyped]
+from accelerate import Accelerator, DistributedType, PartialState
+from accelerate.utils import FullyShardedDataParallelPlugin
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor

@@ -3,7 +3,6 @@
 import json
 import logging
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 
 from semiparametric.errors import PairError
 from semiparametric.pair import fingerprint
+from semiparametric.replacing import replaced_folder
 from semiparametric.spec import PairSpec, PassageForm
 from training.importing.checkpoint import Checkpoint, read_checkpoint
 from training.importing.settings import ImportSettings
@@ -104,8 +104,6 @@ def _write(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype | None) -> N
     checkpoint.config.dtype = write_weights(checkpoint.weights, folder, dtype)
     checkpoint.config.save_pretrained(folder)
     checkpoint.tokenizer.save_pretrained(folder)
-    for weights in folder.glob("*.safetensors"):  # written for the owner's eyes only; a service may run as another user
-        weights.chmod((folder / "config.json").stat().st_mode)
 
 
 @contextmanager
@@ -120,16 +118,7 @@ def _replaced(out: Path, *, needed: int) -> Iterator[Path]:
                 where=str(out),
                 remedy="Free some, choose another disk, or save half as much with --dtype bfloat16",
             )
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-        try:
+        with replaced_folder(out) as partial:
             yield partial
-            partial.chmod(0o755)
-            old = partial.with_suffix(".old")
-            if out.exists():
-                out.rename(old)
-            partial.rename(out)
-            shutil.rmtree(old, ignore_errors=True)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise PairError(f"it cannot be written ({error.strerror or error})", where=str(out)) from error
