@@ -2,37 +2,42 @@
 
 import logging
 import shutil
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
 
-import faiss
+import numpy as np
+from numpy.typing import NDArray
 
 from index_builder.corpus import read_corpus
-from index_builder.encoding import check_device, encode
+from index_builder.encoding import encode
+from index_builder.order import ENCODING_LIBRARIES, Order
 from index_builder.settings import BuildSettings
 from index_builder.shards import ShardInputs, Shards
-from semiparametric.errors import InputError
-from semiparametric.pair import read_spec
-from semiparametric.spec import PairSpec
-from semiparametric.store import BuildRecord, CorpusSummary, Manifest, Store, VersionWriter, current_version, versions
+from index_builder.stages import Stage, Stages
+from semiparametric.formats import Passage
+from semiparametric.store import CorpusSummary, Manifest, Store, VersionWriter, current_version, versions
 from semiparametric.store.failures import storage_errors
 from semiparametric.store.layout import version_folder
 from semiparametric.store.lock import build_lock
 from semiparametric.store.manifest import read_manifest
+from semiparametric.store.passages import PassageTable
 from semiparametric.store.publish import publish
 
 logger = logging.getLogger(__name__)
 
-_ENCODING_LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
-_LIBRARIES = (*_ENCODING_LIBRARIES, "pyarrow")
+Blocks = Iterable[NDArray[np.float32]]  # float32[n, d] each, in the order of the passages; iterated more than once
 
 
-def build_index(settings: BuildSettings) -> Manifest:
+def build_index(settings: BuildSettings, stages: Stages | None = None) -> Manifest:
     """Build the next version of an index and publish it.
 
     A build that was killed goes on where it stopped when it is run again with the same settings, and ends with the same
     bytes as an undisturbed one.
+
+    Args:
+        settings: What to build.
+        stages: Who is told of each stage that ends.
 
     Raises:
         InputError: The corpus or a setting is wrong.
@@ -40,42 +45,55 @@ def build_index(settings: BuildSettings) -> Manifest:
         StoreError: The disk is full, the folder cannot be written, or the result does not read back whole.
         BusyError: Another build is writing this index.
     """
-    started = datetime.now(UTC)
-    spec = read_spec(settings.pair)
-    spec.served_dimension(settings.dimension)
-    device = check_device(settings.device)
-    if not settings.corpus.exists():
-        raise InputError("no such file or folder", where=str(settings.corpus))
+    stages = stages or Stages()
+    order = Order.checked(settings)
     with build_lock(settings.out):
         writer = VersionWriter(settings.out)
-        corpus = writer.write_passages(read_corpus(settings.corpus, passage_words=settings.passage_words))
-        logger.info("%s: %d passages", settings.corpus, corpus.count)
-        sealed = _publish_sealed(writer, corpus, settings, spec)
-        if sealed:
-            return sealed
-        shards = _encoded(writer, corpus, settings, spec, device)
-        logger.info("building the %s index and measuring its recall", settings.index_type)
-        index = writer.write_vectors(shards, settings.index_type, settings.index_parameters)
-        record = _record(settings, started)
-        name = settings.name or settings.out.resolve().name
-        return writer.publish(name=name, fingerprint=spec.fingerprint, corpus=corpus, index=index, build=record)
+        corpus = write_corpus(writer, source_passages(settings), stages)
+
+        def encoded(stage: Stage) -> Blocks:
+            with writer.passages() as passages:
+                return encoded_shards(order, writer.folder, passages, corpus, stage)
+
+        return publish_version(order, writer, corpus, encoded, stages)
 
 
-def _encoded(
-    writer: VersionWriter, corpus: CorpusSummary, settings: BuildSettings, spec: PairSpec, device: str
-) -> Shards:
+def source_passages(settings: BuildSettings) -> Iterator[Passage]:
+    """The passages of the sources of a build, streamed."""
+    return read_corpus(settings.corpus, passage_words=settings.passage_words)
+
+
+def write_corpus(writer: VersionWriter, passages: Iterable[Passage], stages: Stages) -> CorpusSummary:
+    """The stage `read`."""
+    with stages.stage("read") as stage:
+        corpus = writer.write_passages(passages)
+        stage.count(passages=corpus.count)
+    return corpus
+
+
+def encoded_shards(order: Order, folder: Path, passages: PassageTable, corpus: CorpusSummary, stage: Stage) -> Shards:
+    """The vectors of passages, in shards below a folder; those that are there already are kept.
+
+    Args:
+        order: What is built.
+        folder: Where the shards are, or will be.
+        passages: What to encode.
+        corpus: A summary of these passages.
+        stage: Where the figures go.
+    """
+    settings = order.settings
     inputs = ShardInputs(
         corpus_digest=corpus.digest,
-        fingerprint=spec.fingerprint,
+        fingerprint=order.spec.fingerprint,
         count=corpus.count,
-        dimension=spec.served_dimension(settings.dimension),
+        dimension=order.dimension,
         shard_passages=settings.shard_passages,
         batch_tokens=settings.batch_tokens,
-        device=device,
-        libraries={name: version(name) for name in _ENCODING_LIBRARIES},
+        device=order.device,
+        libraries={name: version(name) for name in ENCODING_LIBRARIES},
     )
-    with storage_errors(settings.out), writer.passages() as passages:
-        shards = Shards(writer.folder, inputs)
+    with storage_errors(settings.out):
+        shards = Shards(folder, inputs)
         encode(
             shards,
             passages,
@@ -84,41 +102,58 @@ def _encoded(
             batch_tokens=settings.batch_tokens,
             dimension=settings.dimension,
         )
+        stage.count(passages=corpus.count)
     return shards
 
 
-def _publish_sealed(
-    writer: VersionWriter, corpus: CorpusSummary, settings: BuildSettings, spec: PairSpec
-) -> Manifest | None:
-    """Publish the version of this very build, if a run of it was killed between sealing it and publishing it."""
-    newest = max(versions(settings.out), default=0)
-    if newest <= (current_version(settings.out) or 0):
-        return None
-    manifest = read_manifest(version_folder(settings.out, newest))
-    same = (corpus, spec.fingerprint, _recorded(settings), _libraries())
-    if (manifest.corpus, manifest.fingerprint, manifest.build.settings, manifest.build.libraries) != same:
-        return None
-    Store.open(settings.out, version=newest, check=True).close()
-    with storage_errors(settings.out):
-        shutil.rmtree(writer.folder)
-        publish(settings.out, newest)
-    logger.info("version %d was whole already and is now served", newest)
+def publish_version(
+    order: Order, writer: VersionWriter, corpus: CorpusSummary, encoded: Callable[[Stage], Blocks], stages: Stages
+) -> Manifest:
+    """What follows once the passages are written: the stages `encode`, `index`, `verify` and `publish`.
+
+    Args:
+        order: What is built.
+        writer: Of the version.
+        corpus: A summary of its passages.
+        encoded: Does the work of the stage `encode`.
+        stages: Who is told of each stage.
+    """
+    sealed = _publish_sealed(order, writer, corpus, stages)
+    if sealed:
+        return sealed
+    with stages.stage("encode") as stage:
+        blocks = encoded(stage)
+    with stages.stage("index") as stage:
+        settings = order.settings
+        index = writer.write_vectors(blocks, settings.index_type, settings.index_parameters)
+        stage.count(passages=corpus.count)
+        stage.tell(index_type=index.index_type, recall_at_10=index.recall_at_10)
+    with stages.stage("publish") as stage:
+        manifest = writer.publish(
+            name=order.name,
+            fingerprint=order.spec.fingerprint,
+            corpus=corpus,
+            index=index,
+            build=order.record(),
+        )
+        stage.tell(version=manifest.version, passages=corpus.count)
     return manifest
 
 
-def _record(settings: BuildSettings, started: datetime) -> BuildRecord:
-    return BuildRecord(
-        sources=[str(settings.corpus)],
-        settings=_recorded(settings),
-        libraries=_libraries(),
-        started=started,
-        finished=datetime.now(UTC),
-    )
-
-
-def _recorded(settings: BuildSettings) -> dict[str, Any]:
-    return settings.model_dump(mode="json")
-
-
-def _libraries() -> dict[str, str]:
-    return {name: version(name) for name in _LIBRARIES} | {"faiss": faiss.__version__}
+def _publish_sealed(order: Order, writer: VersionWriter, corpus: CorpusSummary, stages: Stages) -> Manifest | None:
+    """Publish the version of this very build, if a run of it was killed between sealing it and publishing it."""
+    out = order.settings.out
+    newest = max(versions(out), default=0)
+    if newest <= (current_version(out) or 0):
+        return None
+    manifest = read_manifest(version_folder(out, newest))
+    if not order.made(manifest, corpus):
+        return None
+    with stages.stage("verify"):
+        Store.open(out, version=newest, check=True).close()
+    with stages.stage("publish") as stage, storage_errors(out):
+        shutil.rmtree(writer.folder)
+        publish(out, newest)
+        stage.tell(version=newest, passages=corpus.count)
+    logger.info("version %d was whole already and is now served", newest)
+    return manifest

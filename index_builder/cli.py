@@ -1,84 +1,128 @@
-"""`cosup index ...`: build an index, verify it, say what it holds."""
+"""`cosup index ...`: write an index."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from index_builder.settings import BuildSettings
-from semiparametric.command import one_line_errors, settings_command
+from index_builder.running_settings import RunningSettings
+from index_builder.settings import BuildCommandSettings, DeleteSettings, RebuildSettings, UpsertSettings
+from index_builder.versions_cli import add_version_commands
+from semiparametric.command import settings_command
 
 if TYPE_CHECKING:
-    from semiparametric.store import Manifest
+    from index_builder.plan import Plan
+    from index_builder.stages import Stages
 
-index_app = typer.Typer(help="Build and inspect an index.", no_args_is_help=True)
-
-Index = Annotated[Path, typer.Argument(help="Folder of the index.")]
-Version = Annotated[int | None, typer.Option(help="A version's number; the served one if none.")]
+index_app = typer.Typer(
+    help="Build, change and inspect an index. "
+    "Exit codes: 0 done, 2 something to mend, 3 another build holds the index, 130 interrupted.",
+    no_args_is_help=True,
+)
 
 
 @settings_command(
     index_app,
     "build",
-    BuildSettings,
+    BuildCommandSettings,
     help="Encode a corpus with a pair's Embseq and publish it as the next version of an index. "
     "A build that was killed resumes when the same command is run again.",
 )
-def build(settings: BuildSettings) -> None:
+def build(settings: BuildCommandSettings) -> None:
     """Build and say where."""
     from index_builder.build import build_index
+    from index_builder.plan import plan_build
 
-    manifest = build_index(settings)
-    typer.echo(
-        f"{settings.out}: version {manifest.version} of {manifest.name!r} is served, {manifest.corpus.count} passages, "
-        f"recall@10 {manifest.index.recall_at_10:.3f} ({manifest.index.index_type})"
-    )
+    def run(stages: "Stages") -> str:
+        manifest = build_index(settings, stages)
+        return (
+            f"{settings.out}: version {manifest.version} of {manifest.name!r} is served, {manifest.corpus.count} "
+            f"passages, recall@10 {manifest.index.recall_at_10:.3f} ({manifest.index.index_type})"
+        )
 
-
-@index_app.command(help="Check a version's files against their checksums and its manifest, whole.")
-def verify(index: Index, version: Version = None) -> None:
-    """Verify a version of an index."""
-    with one_line_errors():
-        from semiparametric.store import Store
-
-        with Store.open(index, version=version, check=True) as store:
-            typer.echo(f"{index}: version {store.version} is whole, {len(store)} passages, all checksums match")
+    _run(settings, run, lambda: plan_build(settings))
 
 
-@index_app.command(help="Say what an index holds and how it was made.")
-def info(
-    index: Index,
-    version: Version = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
-) -> None:
-    """Show a version's manifest."""
-    with one_line_errors():
-        from semiparametric.store import Store, versions
+@settings_command(
+    index_app,
+    "rebuild",
+    RebuildSettings,
+    arguments=("index",),
+    help="Read the sources of an index again, with the settings of its build, and publish the next version. Only "
+    "passages whose content has changed are encoded, or all if the pair has; if nothing has changed, nothing is published.",
+)
+def rebuild(settings: RebuildSettings) -> None:
+    """Rebuild and say what had changed."""
+    from index_builder.rebuild import plan_rebuild, rebuild_index
 
-        with Store.open(index, version=version, check=False) as store:
-            manifest = store.manifest
-        if json:
-            typer.echo(manifest.model_dump_json(indent=2))
-            return
-        for label, value in _described(manifest, versions(index)):
-            typer.echo(f"{label:<12} {value}")
+    def run(stages: "Stages") -> str:
+        done = rebuild_index(settings, stages)
+        return _told(settings.index, done.manifest.version, done.manifest.corpus.count, done.published, done.counts)
+
+    _run(settings, run, lambda: plan_rebuild(settings))
 
 
-def _described(manifest: "Manifest", versions: list[int]) -> list[tuple[str, str]]:
-    index, build = manifest.index, manifest.build
-    numbers = ", ".join(f"{name} {value}" for name, value in index.index_parameters.items())
-    seconds = (build.finished - build.started).total_seconds()
-    return [
-        ("index", manifest.name),
-        ("version", f"{manifest.version} (there are {', '.join(map(str, versions))})"),
-        ("passages", str(manifest.corpus.count)),
-        ("metadata", ", ".join(manifest.corpus.metadata_fields) or "none"),
-        ("sources", ", ".join(build.sources)),
-        ("pair", manifest.fingerprint),
-        ("dimension", str(index.dimension)),
-        ("index type", f"{index.index_type} {numbers}".strip()),
-        ("recall@10", f"{index.recall_at_10:.4f} against exact search"),
-        ("measured on", index.recall_queries),
-        ("finished", f"{build.finished.isoformat(timespec='seconds')}, after {seconds:.1f} s"),
-        ("libraries", ", ".join(f"{name} {version}" for name, version in build.libraries.items())),
-    ]
+@settings_command(
+    index_app,
+    "upsert",
+    UpsertSettings,
+    arguments=("index",),
+    help="Put passages into an index, in place of those with the same ids, and publish the next version.",
+)
+def upsert(settings: UpsertSettings) -> None:
+    """Upsert and say what was new."""
+    from index_builder.upsert import plan_upsert
+    from index_builder.upsert import upsert as put_in
+
+    def run(stages: "Stages") -> str:
+        done = put_in(settings, stages)
+        return _told(settings.index, done.manifest.version, done.manifest.corpus.count, done.published, done.counts)
+
+    _run(settings, run, lambda: plan_upsert(settings))
+
+
+@settings_command(
+    index_app,
+    "delete",
+    DeleteSettings,
+    arguments=("index",),
+    help="Take passages out of an index by their ids, and publish the next version.",
+)
+def delete(settings: DeleteSettings) -> None:
+    """Delete and say how many are left."""
+    from index_builder.upsert import delete as take_out
+    from index_builder.upsert import plan_delete
+
+    def run(stages: "Stages") -> str:
+        done = take_out(settings, stages)
+        return _told(settings.index, done.manifest.version, done.manifest.corpus.count, done.published, done.counts)
+
+    _run(settings, run, lambda: plan_delete(settings))
+
+
+add_version_commands(index_app)
+
+
+def _run(settings: RunningSettings, run: Callable[["Stages"], str], plan: "Callable[[], Plan]") -> None:
+    """Run a command or only plan it, and write to stdout what the settings ask for."""
+    from index_builder.stages import Stages
+
+    as_json = settings.report == "json"
+    if settings.dry_run:
+        planned = plan()
+        typer.echo(planned.model_dump_json() if as_json else str(planned))
+        return
+    told = run(Stages(_echo_json if as_json else None))
+    if not as_json:
+        typer.echo(told)
+
+
+def _echo_json(report: Any) -> None:
+    typer.echo(report.model_dump_json())  # typer flushes: a log collector sees each stage when it ends
+
+
+def _told(index: Any, version: int, passages: int, published: bool, counts: dict[str, int]) -> str:
+    changes = ", ".join(f"{count} {name}" for name, count in counts.items())
+    if not published:
+        return f"{index}: nothing has changed ({changes}); version {version} stays served"
+    return f"{index}: version {version} is served, {passages} passages: {changes}"

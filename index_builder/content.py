@@ -16,6 +16,16 @@ _DIGEST = np.dtype(f"S{_BYTES}")
 Digests = NDArray[np.bytes_]  # S16[n]
 
 
+def digest(text: str) -> bytes:
+    """Sixteen bytes that stand for a text."""
+    return blake2b(text.encode(), digest_size=_BYTES).digest()
+
+
+def as_digests(joined: bytearray) -> Digests:
+    """Digests one after another as an array."""
+    return np.frombuffer(bytes(joined), _DIGEST)
+
+
 class ContentDigests:
     """Digests of passages in order: 32 bytes for each, whatever its length.
 
@@ -31,8 +41,8 @@ class ContentDigests:
     def watching(self, passages: Iterable[Passage]) -> Iterator[Passage]:
         """Pass passages on, taking their digests."""
         for passage in passages:
-            self._ids += _digest(passage.id)
-            self._contents += _digest(self._form.render(passage.title, passage.text))
+            self._ids += digest(passage.id)
+            self._contents += digest(self._form.render(passage.title, passage.text))
             yield passage
 
     def take(self, passages: Iterable[Passage]) -> None:
@@ -43,12 +53,12 @@ class ContentDigests:
     @property
     def ids(self) -> Digests:
         """Digests of the ids."""
-        return np.frombuffer(bytes(self._ids), _DIGEST)
+        return as_digests(self._ids)
 
     @property
     def contents(self) -> Digests:
         """Digests of the contents."""
-        return np.frombuffer(bytes(self._contents), _DIGEST)
+        return as_digests(self._contents)
 
 
 @dataclass(frozen=True)
@@ -106,7 +116,3 @@ def _halves(digests: Digests) -> NDArray[np.uint64]:
     Two digests that share a half and differ (a chance of 3e-8 among a million) cost one passage encoded again.
     """
     return digests.view(np.uint64)[::2]
-
-
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode(), digest_size=_BYTES).digest()

@@ -31,12 +31,7 @@ def build_lock(index: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            file.seek(0)
-            raise BusyError(
-                f"another build is writing this index: {_holder(file.read())}",
-                where=str(index),
-                remedy="Wait for it to end, or build into another folder",
-            ) from error
+            raise _busy(index, file) from error
         started = datetime.now(UTC).isoformat(timespec="seconds")
         file.truncate(0)
         file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": started}) + "\n")
@@ -45,6 +40,31 @@ def build_lock(index: Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+def refuse_if_locked(index: Path) -> None:
+    """Ask whether a build could begin now, without beginning one or writing anything.
+
+    Raises:
+        BusyError: Another build holds the lock; the message says which.
+    """
+    path = index / LOCK
+    if not path.is_file() or not path.stat().st_size:  # nobody holds it: so no build that begins now can meet us here
+        return
+    with path.open("r", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _busy(index, file) from error
+
+
+def _busy(index: Path, file: TextIO) -> BusyError:
+    file.seek(0)
+    return BusyError(
+        f"another build is writing this index: {_holder(file.read())}",
+        where=str(index),
+        remedy="Wait for it to end, or build into another folder",
+    )
 
 
 def _lock_file(index: Path) -> TextIO:
