@@ -17,16 +17,15 @@ _REMEDY = "Copy the version again from where it was built, or build it again wit
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
-def write_checksums(folder: Path, names: Iterable[str], *, known: Mapping[str, str] | None = None) -> None:
-    """Write the checksums of a version's files.
-
-    Args:
-        folder: The version's folder.
-        names: All its files.
-        known: Digests of files that need not be read, since they are those of another version.
-    """
+def digests_of(folder: Path, names: Iterable[str], *, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The SHA-256 digests of files by name; those that are `known` already are not read."""
     known = known or {}
-    lines = [f"{known.get(name) or _digest(folder / name)}  {name}\n" for name in sorted(names)]
+    return {name: known[name] if name in known else _digest(folder / name) for name in names}
+
+
+def write_checksums(folder: Path, digests: Mapping[str, str]) -> None:
+    """Write the checksums of a version's files."""
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items())]
     (folder / CHECKSUMS).write_text("".join(lines), "utf-8")
 
 

@@ -1,13 +1,33 @@
 """The versions of an index: what there is, going back to one, and removing those that nobody needs."""
 
+import logging
+import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from semiparametric.errors import InputError, StoreError
+from semiparametric.store.failures import storage_errors
+from semiparametric.store.layout import (
+    current_version,
+    partial_folders,
+    removal_folder,
+    served_version,
+    version_folder,
+    versions,
+)
+from semiparametric.store.linking import bytes_freed, bytes_of
+from semiparametric.store.manifest import read_manifest
+from semiparametric.store.milvus_collections import remove_unnamed
+from semiparametric.store.publish import publish
+from semiparametric.store.reader import Store
+
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class VersionSummary:
-    """One version in a list. What its manifest would say is None where the manifest cannot be read."""
+    """One version in a list."""
 
     version: int
     served: bool
@@ -23,9 +43,9 @@ class VersionSummary:
     size: int
     """Bytes of its files."""
     own: int
-    """Bytes of the files that no other version shares: what removing it frees."""
+    """Bytes of those that no other version shares: what removing it alone frees."""
     problem: str | None = None
-    """Why its manifest cannot be read."""
+    """Why its manifest cannot be read; what it would say is None then."""
 
 
 def list_versions(index: Path) -> list[VersionSummary]:
@@ -34,11 +54,17 @@ def list_versions(index: Path) -> list[VersionSummary]:
     Raises:
         StoreError: There is no version.
     """
-    raise NotImplementedError
+    numbers = versions(index)
+    if not numbers:
+        served_version(index)  # says what is wrong with a folder that has none
+    served = current_version(index)
+    return [_summary(index, number, served=number == served) for number in numbers]
 
 
 def roll_back(index: Path, version: int | None = None) -> int:
     """Serve an older version again, after verifying it; the caller holds `build_lock(index)`.
+
+    Any whole version may be named, a newer one too: that undoes a rollback.
 
     Args:
         index: The index's folder.
@@ -50,11 +76,18 @@ def roll_back(index: Path, version: int | None = None) -> int:
     Raises:
         StoreError: There is no such version, or it is damaged. What is served stays.
     """
-    raise NotImplementedError
+    number = _before(index) if version is None else version
+    Store.open(index, version=number, check=True).close()
+    with storage_errors(index):
+        publish(index, number)
+    logger.info("%s: version %d is served again", index, number)
+    return number
 
 
 def collect_garbage(index: Path, keep: int) -> list[int]:
     """Remove old versions and what killed builds left; the caller holds `build_lock(index)`.
+
+    A service that has a removed version open goes on answering from it: the bytes go when the last reader closes them.
 
     Args:
         index: The index's folder.
@@ -65,6 +98,60 @@ def collect_garbage(index: Path, keep: int) -> list[int]:
 
     Raises:
         InputError: `keep` is below 1.
-        StoreError: The folder cannot be written.
+        StoreError: Nothing is served, or the folder cannot be written.
     """
-    raise NotImplementedError
+    if keep < 1:
+        raise InputError(f"keep is {keep}", remedy="Keep at least one version")
+    staying = {served_version(index), *versions(index)[-keep:]}
+    leaving = [number for number in versions(index) if number not in staying]
+    with storage_errors(index):
+        freed = bytes_freed(version_folder(index, number) for number in leaving)
+        for number in leaving:
+            _remove(index, number)
+        for folder in partial_folders(index):
+            logger.info("%s: removing what a killed run left", folder)
+            shutil.rmtree(folder)
+        remove_unnamed(index)
+    logger.info("%s: %d versions removed, %d bytes freed", index, len(leaving), freed)
+    return leaving
+
+
+def _remove(index: Path, number: int) -> None:
+    """Under another name first, so that a kill leaves no half of a version."""
+    removal = removal_folder(index, number)
+    if removal.exists():
+        shutil.rmtree(removal)
+    version_folder(index, number).rename(removal)
+    shutil.rmtree(removal)
+
+
+def _before(index: Path) -> int:
+    served = served_version(index)
+    older = [number for number in versions(index) if number < served]
+    if not older:
+        raise StoreError(
+            f"there is no version older than {served}, which is served",
+            where=str(index),
+            remedy=f"It holds {versions(index)}",
+        )
+    return older[-1]
+
+
+def _summary(index: Path, number: int, *, served: bool) -> VersionSummary:
+    folder = version_folder(index, number)
+    size, own = bytes_of(folder), bytes_freed([folder])
+    try:
+        manifest = read_manifest(folder)
+    except StoreError as error:
+        return VersionSummary(number, served, None, None, None, None, None, size, own, str(error))
+    return VersionSummary(
+        version=number,
+        served=served,
+        count=manifest.corpus.count,
+        deleted=manifest.deleted,
+        base=manifest.base,
+        index_type=manifest.index.index_type,
+        created=manifest.build.finished,
+        size=size,
+        own=own,
+    )

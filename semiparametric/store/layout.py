@@ -50,6 +50,11 @@ def killed_builds(index: Path) -> list[int]:
     return sorted(int(name) for name in names if _NUMBER.fullmatch(name))
 
 
+def killed_extensions(index: Path) -> list[Path]:
+    """The folders of extensions that are unfinished."""
+    return [folder for folder in partial_folders(index) if folder.name.endswith(f".extension{_PARTIAL}")]
+
+
 def versions(index: Path) -> list[int]:
     """The whole versions of an index, oldest first; empty for a folder that holds none."""
     folder = index / _VERSIONS

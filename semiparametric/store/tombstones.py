@@ -30,7 +30,7 @@ def read_deleted(folder: Path, manifest: Manifest) -> NDArray[np.int64]:
     path = folder / DELETED
     try:
         with path.open("rb") as file:
-            rows = np.load(file, allow_pickle=False)
+            rows: NDArray[np.int64] = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise StoreError(f"cannot be read as a NumPy array ({error})", where=str(path), remedy=_REMEDY) from error
     whole = isinstance(rows, np.ndarray) and rows.dtype == np.int64 and rows.shape == (manifest.deleted,)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiparametric.formats import Passage
-from semiparametric.store.checksums import verify_checksums, write_checksums
+from semiparametric.store.checksums import digests_of, verify_checksums, write_checksums
 from semiparametric.store.failures import storage_errors
 from semiparametric.store.index_summary import IndexSummary
 from semiparametric.store.layout import (
@@ -123,7 +123,7 @@ class VersionWriter:
         with storage_errors(self.index):
             write_manifest(self.folder, manifest)
             names = [MANIFEST, *manifest.files()]
-            write_checksums(self.folder, names)
+            write_checksums(self.folder, digests_of(self.folder, names))
             verify_checksums(self.folder, names)
             open_version(self.folder, fingerprint=fingerprint, check=False).close()
             self._keep_only({CHECKSUMS, *names})
