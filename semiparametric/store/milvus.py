@@ -6,7 +6,7 @@ may still be served, goes on finding them.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from semiparametric.errors import InputError, StoreError
 from semiparametric.store.backend import Nearest
-from semiparametric.store.milvus_client import CALL_SECONDS, ROW, VECTOR, connect, disconnect, located, milvus_errors
+from semiparametric.store.milvus_client import (
+    CALL_SECONDS,
+    ROW,
+    VECTOR,
+    connect,
+    disconnect,
+    located,
+    milvus_errors,
+    while_loaded,
+)
 
 EXACT_CANDIDATES = 4096
 """Up to so many candidate rows are compared one by one where the index itself is not exact."""
@@ -151,9 +160,7 @@ class MilvusVectors:
 
     def _fetched(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         wanted = np.unique(rows)
-        found = self._client.query(
-            self._collection, ids=wanted.tolist(), output_fields=[ROW, VECTOR], timeout=CALL_SECONDS
-        )
+        found = self._call(self._client.query, ids=wanted.tolist(), output_fields=[ROW, VECTOR])
         by_row = {int(entity[ROW]): entity[VECTOR] for entity in found}
         lost = [row for row in wanted.tolist() if row not in by_row]
         if lost:
@@ -165,8 +172,8 @@ class MilvusVectors:
         found = _empty(len(queries), limit)
         step = max(1, _RESULTS_AT_ONCE // limit)
         for start in range(0, len(queries), step):
-            answers = self._client.search(
-                self._collection,
+            answers = self._call(
+                self._client.search,
                 data=list(queries[start : start + step]),
                 anns_field=VECTOR,
                 filter=expression,
@@ -174,12 +181,14 @@ class MilvusVectors:
                 output_fields=[ROW],
                 search_params={"metric_type": "IP", "params": self._search_parameters(limit)},
                 consistency_level="Eventually",  # a collection is whole before it is ever searched
-                timeout=CALL_SECONDS,
             )
             for number, answer in enumerate(answers, start):
                 found.rows[number, : len(answer)] = answer.ids
                 found.scores[number, : len(answer)] = answer.distances
         return _best(found, limit)
+
+    def _call(self, call: Callable[..., Any], **given: Any) -> Any:
+        return while_loaded(self._client, self._collection, call, **given)
 
     def _search_parameters(self, limit: int) -> dict[str, int]:
         if "hnsw_ef_search" not in self._parameters:

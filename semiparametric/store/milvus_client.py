@@ -4,7 +4,7 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ CALL_SECONDS = 60.0
 
 _CONNECT_SECONDS = 10.0
 # they log a stack with each error, which is raised anyway; grpc's is that of the server, which is in this process
-_LOUD = ("pymilvus.decorators",)
+_LOUD = ("pymilvus.decorators", "pymilvus.client.connection_manager")
 _LOUD_LOCAL = ("milvus_lite.server_manager", "milvus_lite.adapter.grpc.servicer", "grpc._server")
 _NO_DOTENV = "PYTHON_DOTENV_DISABLED"
 _INSTALL = "Install it with `pip install 'cosup[milvus]'`, or 'cosup[milvus-lite]' for local databases as well"
@@ -124,11 +124,21 @@ def milvus_errors(where: str) -> Iterator[None]:
     try:
         yield
     except MilvusException as error:
-        raise StoreError(
-            f"Milvus says: {error.message.strip() or error}",
-            where=where,
-            remedy="See its log, and run the command again",
-        ) from error
+        remedy = "Look whether it is up and into its log, then try again"
+        raise StoreError(f"a call to Milvus failed: {error.message.strip()}", where=where, remedy=remedy) from error
+
+
+def while_loaded(client: Any, collection: str, call: Callable[..., Any], **given: Any) -> Any:
+    """What `call(collection, **given)` gives; a collection released meanwhile, as by a restart, is loaded again."""
+    from pymilvus.exceptions import MilvusException
+
+    try:
+        return call(collection, timeout=CALL_SECONDS, **given)
+    except MilvusException:
+        if client.get_load_state(collection, timeout=CALL_SECONDS)["state"].name == "Loaded":
+            raise
+        client.load_collection(collection)
+        return call(collection, timeout=CALL_SECONDS, **given)
 
 
 def create_collection(client: Any, name: str, dimension: int, description: str) -> None:

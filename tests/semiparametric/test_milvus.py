@@ -2,10 +2,14 @@
 
 import fcntl
 import json
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import faiss
 import numpy as np
@@ -22,6 +26,7 @@ pytest.importorskip("pymilvus", reason="needs `pip install 'cosup[milvus-lite]'`
 pytest.importorskip("milvus_lite", reason="needs `pip install 'cosup[milvus-lite]'`")
 
 Vectors = NDArray[np.float32]
+Result = TypeVar("Result")
 
 COUNT, DIMENSION = 600, 24
 HNSW = {"hnsw_m": 16, "hnsw_ef_construction": 100, "hnsw_ef_search": 32}
@@ -199,6 +204,47 @@ def test_collections_of_others_are_never_dropped(tmp_path: Path) -> None:
     assert len(remove_unnamed(ours)) == 1
     with connected(uri) as client:
         assert client.list_collections() == [name]
+
+
+@pytest.mark.slow
+@pytest.mark.system
+def test_a_store_goes_on_when_a_server_is_back_and_says_meanwhile_that_it_is_away(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    with server(tmp_path / "vectors.db", port):
+        name = write_collection(tmp_path, 1, [vectors()], uri=uri, index_type="flat", parameters={}).collection
+        part = MilvusVectors(uri, str(name), index=tmp_path, index_type="flat", parameters={})
+        before = part.search(QUERIES, 10)
+    with pytest.raises(StoreError, match=f"{uri}, collection {name}: a call to Milvus failed"):
+        part.search(QUERIES, 10)
+    with server(tmp_path / "vectors.db", port):
+        after = eventually(lambda: part.search(QUERIES, 10))
+        part.close()
+    np.testing.assert_array_equal(after.rows, before.rows)
+
+
+@contextmanager
+def server(database: Path, port: int) -> Iterator[None]:
+    """`milvus-lite server` for the length of a block."""
+    command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(database), "--host", "127.0.0.1"]
+    with subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.DEVNULL) as process:
+        try:
+            eventually(lambda: socket.create_connection(("127.0.0.1", port), 1).close())
+            yield
+        finally:
+            process.kill()
+
+
+def eventually(call: Callable[[], Result]) -> Result:
+    """What a call gives once it no longer fails."""
+    for _ in range(120):
+        try:
+            return call()
+        except (OSError, StoreError):
+            time.sleep(0.5)
+    return call()
 
 
 def collections(index: Path) -> list[str]:
