@@ -58,7 +58,7 @@ class MilvusVectors:
         *,
         index: Path,
         index_type: str,
-        parameters: Mapping[str, int],
+        parameters: Mapping[str, int | str],
         deleted: NDArray[np.int64] = _NONE,
     ) -> None:
         self._where = f"{uri}, collection {collection}"
@@ -193,7 +193,7 @@ class MilvusVectors:
     def _search_parameters(self, limit: int) -> dict[str, int]:
         if "hnsw_ef_search" not in self._parameters:
             return {}
-        return {"ef": max(self._parameters["hnsw_ef_search"], limit)}
+        return {"ef": max(int(self._parameters["hnsw_ef_search"]), limit)}
 
     def _among(self, queries: NDArray[np.float32], top_k: int, candidates: NDArray[np.int64]) -> Nearest:
         """Few enough to name them all."""

@@ -10,6 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from semiparametric.errors import InputError, StoreError
+from semiparametric.store.backend import Hit
+from semiparametric.store.index_summary import IndexSummary
 from semiparametric.store.layout import version_folder, versions
 from semiparametric.store.manifest import VectorPart, read_manifest
+from semiparametric.store.milvus import MilvusVectors
 from semiparametric.store.milvus_client import ROW, VECTOR, connected, create_collection, located, recorded
+from semiparametric.store.recall import measure_recall
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +55,7 @@ def write_collection(
     *,
     uri: str | None,
     index_type: str,
-    parameters: Mapping[str, int],
+    parameters: Mapping[str, int | str],
 ) -> VectorPart:
     """Write a version's vectors into a new collection, index and load it.
 
@@ -88,6 +93,36 @@ def write_collection(
     return VectorPart(count=count, uri=line.uri, collection=line.collection)
 
 
+def summarise(
+    part: VectorPart,
+    index: Path,
+    blocks: Iterable[NDArray[np.float32]],
+    *,
+    index_type: str,
+    parameters: Mapping[str, int | str],
+) -> IndexSummary:
+    """What the manifest says of a collection: its type and how much of the exact answer its lookups find.
+
+    Args:
+        part: The collection.
+        index: The index's folder.
+        blocks: All its vectors, `float32[n, d]` each, in the order of its rows; read twice.
+        index_type: As it was written.
+        parameters: The type's numbers.
+    """
+    with closing(
+        MilvusVectors(str(part.uri), str(part.collection), index=index, index_type=index_type, parameters=parameters)
+    ) as vectors:
+        recall, queries = measure_recall(_AsHits(vectors), blocks)  # type: ignore[arg-type]
+        return IndexSummary(
+            dimension=vectors.dimension,
+            index_type=index_type,
+            index_parameters=dict(parameters),
+            recall_at_10=recall,
+            recall_queries=queries,
+        )
+
+
 def remove_unnamed(index: Path) -> list[str]:
     """Drop the collections of the ledger that no version of the index names: of killed builds and removed versions.
 
@@ -104,6 +139,21 @@ def remove_unnamed(index: Path) -> list[str]:
     if dropped:
         _write_ledger(index, [line for line in ledger if line not in dropped])
     return [line.collection for line in dropped]
+
+
+class _AsHits:
+    """Results as `measure_recall` reads them."""
+
+    def __init__(self, vectors: MilvusVectors) -> None:
+        self._vectors = vectors
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def search(self, queries: NDArray[np.float32], top_k: int) -> list[list[Hit]]:
+        found = self._vectors.search(queries, top_k)
+        pairs = zip(found.rows.tolist(), found.scores.tolist(), strict=True)
+        return [[Hit(row, score) for row, score in zip(*pair, strict=True)] for pair in pairs]
 
 
 def _dropped(line: Collection, index: Path) -> bool:
@@ -147,7 +197,7 @@ def _write_ledger(index: Path, lines: list[Collection]) -> None:
     new.replace(index / LEDGER)
 
 
-def _index_parameters(index_type: str, parameters: Mapping[str, int]) -> dict[str, Any]:
+def _index_parameters(index_type: str, parameters: Mapping[str, int | str]) -> dict[str, Any]:
     if index_type == "flat":
         return {"index_type": "FLAT"}
     if index_type == "auto":

@@ -29,6 +29,7 @@ from semiparametric.store.manifest import (
     VectorPart,
     write_manifest,
 )
+from semiparametric.store.milvus_collections import summarise, write_collection
 from semiparametric.store.passage_writing import write_passages
 from semiparametric.store.passages import PassageTable
 from semiparametric.store.publish import publish, seal
@@ -55,6 +56,7 @@ class VersionWriter:
         self.index = index
         self.version = next_version(index)
         self.folder = partial_folder(index, self.version)
+        self._collection: VectorPart | None = None
         killed = killed_builds(index)
         with storage_errors(index):
             if killed and self.version not in killed:
@@ -102,6 +104,32 @@ class VersionWriter:
             recall_queries=queries,
         )
 
+    def write_collection(
+        self,
+        blocks: Iterable[NDArray[np.float32]],
+        *,
+        uri: str | None,
+        index_type: str,
+        parameters: Mapping[str, int | str],
+    ) -> IndexSummary:
+        """Write the vectors into Milvus instead of a file, and measure the recall of lookups there.
+
+        Args:
+            blocks: As for `write_vectors`.
+            uri: Where Milvus is; a local database in the index's folder if None.
+            index_type: `flat`, `hnsw`, or `auto` for what Milvus itself takes.
+            parameters: The type's numbers.
+
+        Raises:
+            InputError: The index type is none of those, or there is no vector.
+            StoreError: Milvus does not answer or refuses, or the disk is full.
+        """
+        with storage_errors(self.index):
+            self._collection = write_collection(
+                self.index, self.version, blocks, uri=uri, index_type=index_type, parameters=parameters
+            )
+        return summarise(self._collection, self.index, blocks, index_type=index_type, parameters=parameters)
+
     def publish(
         self, *, name: str, fingerprint: str, corpus: CorpusSummary, index: IndexSummary, build: BuildRecord
     ) -> Manifest:
@@ -116,7 +144,8 @@ class VersionWriter:
             fingerprint=fingerprint,
             corpus=corpus,
             passage_files=[PassageFile(file=PASSAGES, count=corpus.count)],
-            parts=[VectorPart(file=VECTORS, count=corpus.count)],
+            store="milvus" if self._collection else "faiss",
+            parts=[self._collection or VectorPart(file=VECTORS, count=corpus.count)],
             index=index,
             build=build,
         )
