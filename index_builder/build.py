@@ -3,17 +3,17 @@
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index_builder.corpus import read_corpus
-from index_builder.encoding import encode
-from index_builder.order import ENCODING_LIBRARIES, Order
+from index_builder.encoding import encode, shard_inputs
+from index_builder.order import Order
+from index_builder.reading import reading_for
 from index_builder.settings import BuildSettings
-from index_builder.shards import ShardInputs, Shards
+from index_builder.shards import Shards
 from index_builder.stages import Stage, Stages
 from semiparametric.formats import Passage
 from semiparametric.store import CorpusSummary, Manifest, Store, VersionWriter, current_version, versions
@@ -49,7 +49,9 @@ def build_index(settings: BuildSettings, stages: Stages | None = None) -> Manife
     order = Order.checked(settings)
     with build_lock(settings.out):
         writer = VersionWriter(settings.out)
-        corpus = write_corpus(writer, source_passages(settings), stages)
+        with stages.stage("read") as stage:
+            corpus = writer.write_passages(source_passages(settings, stage))
+            stage.count(passages=corpus.count)
 
         def encoded(stage: Stage) -> Blocks:
             with writer.passages() as passages:
@@ -58,17 +60,18 @@ def build_index(settings: BuildSettings, stages: Stages | None = None) -> Manife
         return publish_version(order, writer, corpus, encoded, stages)
 
 
-def source_passages(settings: BuildSettings) -> Iterator[Passage]:
-    """The passages of the sources of a build, streamed."""
-    return read_corpus(settings.corpus, passage_words=settings.passage_words)
+def source_passages(settings: BuildSettings, stage: Stage | None = None, *, dry_run: bool = False) -> Iterator[Passage]:
+    """The passages of the sources of a build, streamed.
 
-
-def write_corpus(writer: VersionWriter, passages: Iterable[Passage], stages: Stages) -> CorpusSummary:
-    """The stage `read`."""
-    with stages.stage("read") as stage:
-        corpus = writer.write_passages(passages)
-        stage.count(passages=corpus.count)
-    return corpus
+    Args:
+        settings: Of the build.
+        stage: Told at the end what was left out.
+        dry_run: Whether bad records are only counted.
+    """
+    reading = reading_for(settings, pair=settings.pair, out=settings.out, dry_run=dry_run)
+    yield from read_corpus(settings.corpus, reading)
+    if stage:
+        stage.tell(**reading.counts)
 
 
 def encoded_shards(order: Order, folder: Path, passages: PassageTable, corpus: CorpusSummary, stage: Stage) -> Shards:
@@ -81,28 +84,12 @@ def encoded_shards(order: Order, folder: Path, passages: PassageTable, corpus: C
         corpus: A summary of these passages.
         stage: Where the figures go.
     """
-    settings = order.settings
-    inputs = ShardInputs(
-        corpus_digest=corpus.digest,
-        fingerprint=order.spec.fingerprint,
-        count=corpus.count,
-        dimension=order.dimension,
-        shard_passages=settings.shard_passages,
-        batch_tokens=settings.batch_tokens,
-        device=order.device,
-        libraries={name: version(name) for name in ENCODING_LIBRARIES},
-    )
-    with storage_errors(settings.out):
+    inputs = shard_inputs(order.settings, order.spec, corpus)
+    with storage_errors(order.settings.out):
         shards = Shards(folder, inputs)
-        encode(
-            shards,
-            passages,
-            pair=settings.pair,
-            device=settings.device,
-            batch_tokens=settings.batch_tokens,
-            dimension=settings.dimension,
-        )
-        stage.count(passages=corpus.count)
+        report = encode(shards, passages, order.settings, order.spec)
+        stage.count(passages=corpus.count, tokens=report.tokens)
+        stage.tell(padding_share=report.padding_share, truncated=report.truncated, resumed=report.resumed)
     return shards
 
 

@@ -8,14 +8,13 @@ from typing import Any, Self
 
 import faiss
 
-from index_builder.encoding import check_device
+from index_builder.encoding import ENCODING_LIBRARIES, check_encoding
 from index_builder.settings import BuildSettings
 from semiparametric.errors import InputError
 from semiparametric.pair import read_spec
 from semiparametric.spec import PairSpec
 from semiparametric.store import BuildRecord, CorpusSummary, Manifest
 
-ENCODING_LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 _LIBRARIES = (*ENCODING_LIBRARIES, "pyarrow")
 
 
@@ -25,14 +24,12 @@ class Order:
 
     settings: What it was told.
     spec: Of its pair.
-    device: Where Embseq runs, as vectors depend on it.
     upserted: Ids that upserts put in and the build keeps.
     deleted: Ids that were deleted and the build leaves out.
     """
 
     settings: BuildSettings
     spec: PairSpec
-    device: str
     upserted: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -49,13 +46,13 @@ class Order:
         """
         spec = read_spec(settings.pair)
         spec.served_dimension(settings.dimension)
-        device = check_device(settings.device)
-        for source in sources(settings):
+        check_encoding(settings)
+        for source in settings.corpus:
             if not source.exists():
                 raise InputError(
                     "no such file or folder", where=str(source), remedy="Put it back, or name another with --corpus"
                 )
-        return cls(settings, spec, device, upserted or [], deleted or [])
+        return cls(settings, spec, upserted or [], deleted or [])
 
     @property
     def dimension(self) -> int:
@@ -70,7 +67,7 @@ class Order:
     def record(self) -> BuildRecord:
         """What the version says of how it was made; the build ends now."""
         return BuildRecord(
-            sources=[str(source.absolute()) for source in sources(self.settings)],
+            sources=[str(source.absolute()) for source in self.settings.corpus],
             settings=recorded(self.settings),
             libraries=libraries(),
             started=self.started,
@@ -86,11 +83,6 @@ class Order:
         return same and all(
             getattr(past, name) == getattr(now, name) for name in ("settings", "libraries", "upserted", "deleted")
         )
-
-
-def sources(settings: BuildSettings) -> list[Path]:
-    """The files and folders of the corpus."""
-    return [settings.corpus] if isinstance(settings.corpus, Path) else list(settings.corpus)
 
 
 def recorded(settings: BuildSettings) -> dict[str, Any]:

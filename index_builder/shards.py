@@ -28,7 +28,8 @@ class ShardInputs(BaseModel):
     dimension: int = Field(description="Length of a vector.")
     shard_passages: int = Field(description="Passages of a shard.")
     batch_tokens: int = Field(description="Tokens encoded at once: another batch rounds otherwise in the last bits.")
-    device: str = Field(description="Where Embseq runs, and the number of its threads.")
+    device: str = Field(description="The kind of device that Embseq runs on, and the number of its threads on a CPU.")
+    dtype: str = Field(description="What Embseq computes in.")
     libraries: dict[str, str] = Field(description="Versions of the libraries that compute the vectors.")
 
 
@@ -69,6 +70,10 @@ class Shards:
         data = io.BytesIO()  # where numpy itself writes to a full disk, its error does not say so
         np.save(data, vectors)
         _write_whole(self._path(number), data.getbuffer())
+
+    def log(self, name: str) -> Path:
+        """Where a process that makes shards may write what it has to say; gone when the version is whole."""
+        return self._folder / f"{name}.log"
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.npy"

@@ -1,7 +1,6 @@
 """`cosup index upsert` and `delete`: the next version from the served one, at the cost of what changes."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -9,19 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index_builder.build import source_passages
+from index_builder.encoding import encode_passages
 from index_builder.order import Order, libraries
-from index_builder.plan import Plan, check_writable, next_version
+from index_builder.plan import Plan, check_writable
 from index_builder.recorded import recorded_settings
 from index_builder.settings import DeleteSettings, UpsertSettings
 from index_builder.stages import Stage, Stages
-from semiparametric.embedding import embed_passages
 from semiparametric.errors import InputError, StoreError
 from semiparametric.formats import Passage
 from semiparametric.lines import numbered_lines
-from semiparametric.pair import load_embseq
 from semiparametric.store import BuildRecord, Extension, Manifest, Store
-from semiparametric.store.layout import served_version
+from semiparametric.store.layout import next_version, served_version
 from semiparametric.store.lock import build_lock
+
+_REJECTS = "upsert-rejects.jsonl"  # in the index's folder: those of the build's own sources stay
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ def upsert(settings: UpsertSettings, stages: Stages | None = None) -> Extended:
     """
     stages = stages or Stages()
     served_version(settings.index)  # before the lock, which would make the folder
-    with build_lock(settings.index), closing(Extension(settings.index)) as extension:
+    with build_lock(settings.index), Extension(settings.index) as extension:
         base, order = extension.base, _order(settings, extension.base)
         with stages.stage("read") as stage:
-            batch = _batch(order, base)
+            batch = _batch(order, base, stage)
             stage.count(passages=len(batch.written) + batch.unchanged)
             stage.tell(**batch.counts)
         counts = batch.counts | {"encoded": len(batch.to_encode)}
@@ -116,7 +116,7 @@ def delete(settings: DeleteSettings, stages: Stages | None = None) -> Extended:
     stages = stages or Stages()
     ids = ids_to_delete(settings)
     served_version(settings.index)
-    with build_lock(settings.index), closing(Extension(settings.index)) as extension:
+    with build_lock(settings.index), Extension(settings.index) as extension:
         base = extension.base
         with stages.stage("read") as stage:
             _check_deletion(base, ids)
@@ -161,7 +161,8 @@ def ids_to_delete(settings: DeleteSettings) -> list[str]:
 
 
 def _order(settings: UpsertSettings, base: Store) -> Order:
-    told = {"pair": settings.pair, "device": settings.device, "corpus": settings.corpus}
+    rejects = settings.index / _REJECTS
+    told = {"pair": settings.pair, "device": settings.device, "corpus": settings.corpus, "rejects": rejects}
     order = Order.checked(recorded_settings(base.manifest, settings.index, **told))
     if order.spec.fingerprint != base.manifest.fingerprint:
         raise StoreError(
@@ -173,12 +174,14 @@ def _order(settings: UpsertSettings, base: Store) -> Order:
     return order
 
 
-def _batch(order: Order, base: Store) -> _Batch:
-    """Read the passages and look each up in the index."""
-    passages = _each_once(source_passages(order.settings))
-    held = _held(base, list(passages))
+def _batch(order: Order, base: Store, stage: Stage | None = None) -> _Batch:
+    """Read the passages and look each up in the index; without a stage it is a dry run."""
+    passages = list(source_passages(order.settings, stage, dry_run=stage is None))
+    if not passages:
+        raise InputError("the corpus holds no passage", remedy="Give a corpus with at least one passage")
+    held = _held(base, [passage.id for passage in passages])
     batch = _Batch()
-    for passage in passages.values():
+    for passage in passages:
         row, before = held.get(passage.id, (-1, None))
         if passage == before:
             batch.unchanged += 1
@@ -191,23 +194,9 @@ def _batch(order: Order, base: Store) -> _Batch:
     return batch
 
 
-def _each_once(passages: Iterable[Passage]) -> dict[str, Passage]:
-    found: dict[str, Passage] = {}
-    for passage in passages:
-        if passage.id in found:
-            raise InputError(
-                f"the id {passage.id!r} stands twice among the passages to put in", remedy="Give each id once"
-            )
-        found[passage.id] = passage
-    if not found:
-        raise InputError("the corpus holds no passage", remedy="Give a corpus with at least one passage")
-    return found
-
-
 def _held(base: Store, ids: Sequence[str]) -> dict[str, tuple[int, Passage]]:
     """What the index holds under ids, with its rows."""
-    rows = (base.row_of(passage_id) for passage_id in ids)
-    found = [(row, base.passage(row)) for row in rows if row is not None]
+    found = [(row, base.passage(row)) for row in base.rows_among(ids).tolist()]
     return {passage.id: (row, passage) for row, passage in found}
 
 
@@ -218,14 +207,8 @@ def _vectors(order: Order, base: Store, batch: _Batch, stage: Stage) -> NDArray[
     if (rows >= 0).any():
         vectors[rows >= 0] = base.vectors(rows[rows >= 0])
     if batch.to_encode:
-        settings = order.settings
-        embseq = load_embseq(settings.pair, device=settings.device)
-        vectors[rows < 0] = embed_passages(
-            embseq,
-            [batch.written[place] for place in batch.to_encode],
-            batch_tokens=settings.batch_tokens,
-            dimension=settings.dimension,
-        )
+        fresh = [batch.written[place] for place in batch.to_encode]
+        vectors[rows < 0] = encode_passages(fresh, order.settings, order.spec)
     stage.count(passages=len(batch.to_encode))
     return vectors
 

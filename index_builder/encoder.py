@@ -1,0 +1,154 @@
+"""Shards made from their passages: the same for every engine, in this process, in a worker's or in a cluster's."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semiparametric.batching import Batch
+from semiparametric.embedding import embed_batches, token_batches, tokenize_rendered
+from semiparametric.pair import load_embseq
+
+OnPassages = Callable[[int], None]
+"""Is told how many more passages are encoded."""
+
+
+@dataclass(frozen=True)
+class EncoderPlan:
+    """What a process must know to encode: it can be sent anywhere.
+
+    pair: The pair's folder.
+    device: Where Embseq runs.
+    dtype: What it computes in.
+    threads: Of torch.
+    batch_tokens: Tokens encoded at once.
+    dimension: Leading dimensions to keep; None keeps all.
+    """
+
+    pair: Path
+    device: str
+    dtype: str
+    threads: int
+    batch_tokens: int
+    dimension: int | None
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """A shard to be made.
+
+    number: Which.
+    texts: The passages to encode, in the pair's form.
+    """
+
+    number: int
+    texts: list[str]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was encoded, counted.
+
+    passages: Passages encoded.
+    tokens: Their tokens that were read.
+    padding: Tokens computed beside them.
+    truncated: Passages of which the end was not read, since they are longer than the pair reads.
+    """
+
+    passages: int = 0
+    tokens: int = 0
+    padding: int = 0
+    truncated: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.passages + other.passages,
+            self.tokens + other.tokens,
+            self.padding + other.padding,
+            self.truncated + other.truncated,
+        )
+
+
+@dataclass(frozen=True)
+class EncodedShard:
+    """A shard's vectors, `float32[n, d]`, and what they took."""
+
+    number: int
+    vectors: NDArray[np.float32]
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    job: ShardJob
+    batches: list[Batch]
+    counts: Counts
+
+
+class ShardEncoder:
+    """Embseq, loaded where the plan says.
+
+    Raises:
+        PairError: The pair cannot be read.
+    """
+
+    def __init__(self, plan: EncoderPlan) -> None:
+        self._plan = plan
+        self._embseq = load_embseq(plan.pair, device=plan.device, dtype=getattr(torch, plan.dtype))
+
+    def run(self, jobs: Iterable[ShardJob], on_passages: OnPassages = lambda count: None) -> Generator[EncodedShard]:
+        """Make one shard after another; a thread reads and tokenizes the next while the device computes this one."""
+        upcoming = iter(jobs)
+        ahead = ThreadPoolExecutor(1, thread_name_prefix="reading-ahead")
+        try:
+            reading = ahead.submit(self._next, upcoming)
+            while (prepared := reading.result()) is not None:
+                reading = ahead.submit(self._next, upcoming)
+                yield self._encoded(prepared, on_passages)
+        finally:
+            ahead.shutdown(wait=False, cancel_futures=True)  # a worker's next job may never come
+
+    def encode(self, job: ShardJob, on_passages: OnPassages = lambda count: None) -> EncodedShard:
+        """Make one shard."""
+        return self._encoded(self._prepared(job), on_passages)
+
+    def _next(self, jobs: Iterator[ShardJob]) -> _Prepared | None:
+        job = next(jobs, None)
+        return None if job is None else self._prepared(job)
+
+    def _prepared(self, job: ShardJob) -> _Prepared:
+        tokens = tokenize_rendered(self._embseq.tokenizer, self._embseq.spec, job.texts)
+        batches = list(token_batches(self._embseq, tokens.rows, batch_tokens=self._plan.batch_tokens))
+        counts = Counts(
+            passages=len(job.texts),
+            tokens=sum(batch.tokens for batch in batches),
+            padding=sum(batch.padding for batch in batches),
+            truncated=tokens.cut,
+        )
+        if self._plan.device.startswith("cuda"):
+            batches = [batch.pinned() for batch in batches]
+        return _Prepared(job, batches, counts)
+
+    def _encoded(self, prepared: _Prepared, on_passages: OnPassages) -> EncodedShard:
+        job, plan = prepared.job, self._plan
+        with torch_threads(plan.threads):
+            encoded = embed_batches(
+                self._embseq, prepared.batches, len(job.texts), dimension=plan.dimension, on_batch=on_passages
+            )
+        return EncodedShard(job.number, encoded, prepared.counts)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Compute with so many threads, and with as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
