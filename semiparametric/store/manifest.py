@@ -157,6 +157,8 @@ def read_manifest(folder: Path) -> Manifest:
         StoreError: It is missing, damaged or of another format.
     """
     path = folder / MANIFEST
+    if path.is_symlink():
+        raise StoreError("is a symbolic link, which could lead anywhere", where=str(path), remedy="Put the file there")
     if not path.is_file():
         raise StoreError("not a store version: there is no manifest.json", where=str(folder))
     try:
