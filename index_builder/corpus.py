@@ -1,112 +1,141 @@
 """A corpus as a stream of passages, whatever it is stored in."""
 
-import logging
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from index_builder.readers import DOCUMENT_READERS
-from index_builder.splitting import split_section
+from index_builder.readers.formats import RECORD_FORMATS
+from index_builder.reading import Reading
+from index_builder.rejects import Rejects
+from index_builder.sources import Source, find_sources
+from index_builder.splitting import Splitter
+from index_builder.unchanged import Unchanged
+from index_builder.unique import UniqueIds
 from semiparametric.errors import InputError
-from semiparametric.formats import Passage, read_passages
+from semiparametric.formats import Passage
 
-logger = logging.getLogger(__name__)
+LONGEST_TEXT = 1_000_000
+"""Characters of a passage's text at most: a longer one is a document, and no pair reads a hundredth of it."""
 
-_PASSAGE_FILES = (".jsonl", ".jsonl.gz")
-_NAMED = 5  # files that one warning names
+_LONGEST_NAME = 1000  # characters of a document's path: its passages' ids are a little longer
+
+_Item = tuple[int, Any, Passage]  # the number of a record, the record as it stands, and a passage that it became
 
 
-def read_corpus(path: Path, *, passage_words: int) -> Iterator[Passage]:
-    """Stream the passages of a corpus: a `.jsonl[.gz]` file, a document, or a folder of documents (in sorted order).
+def read_corpus(paths: Sequence[Path], reading: Reading) -> Iterator[Passage]:
+    """Stream the passages of a corpus: record files, documents, and folders of documents (in sorted order).
 
-    Documents are split into passages `<relative path>#<n>`, titled by their headings. Hidden files are passed over, and
-    files of other types too, with a warning that names them.
+    Documents are split into passages `<relative path>#<n>`, titled by their headings; other passages stay as they are.
+    Hidden files are passed over, and files of other types too, with a warning that names them.
 
     Args:
-        path: The file or folder.
-        passage_words: Words of a passage of a document at most.
+        paths: Files and folders; an id may occur once in all of them.
+        reading: How; its counts are set afresh.
 
     Raises:
-        InputError: The path does not exist, is of an unknown type, holds no document, or a file cannot be read as text.
+        InputError: A path does not exist, is of an unknown type or holds nothing to read; a file changes meanwhile;
+            or a record is wrong, where this stops a reading.
     """
-    if path.is_dir():
-        return _read_folder(path, passage_words)
-    if not path.exists():
-        raise InputError("no such file or folder", where=str(path))
-    if path.name.endswith(_PASSAGE_FILES):
-        return _read_passages(path)
-    if path.suffix.lower() in DOCUMENT_READERS:
-        return _read_document(path, path.name, passage_words)
-    raise InputError(f"files of type {path.suffix!r} cannot be read", where=str(path), remedy=_known_types())
+    sources = find_sources(paths, reading.format)
+    unchanged = Unchanged(lambda: [source.path for source in find_sources(paths, reading.format, warn=False)])
+    passages = _passages(sources, unchanged, reading)
+    return reading.near_duplicates.left_out(passages) if reading.near_duplicates else passages
 
 
-def _read_passages(path: Path) -> Iterator[Passage]:
+def _passages(sources: Sequence[Source], unchanged: Unchanged, reading: Reading) -> Iterator[Passage]:
+    ids = UniqueIds()
+    with reading.rejects.open():
+        for source in sources:
+            if source.format == "documents":
+                ids.begin(source.path, "passage", repeats=False)
+                items = _document_items(source, reading.splitter, reading.rejects)
+                yield from _kept(items, f"{source.path}, passage", ids, reading.rejects)
+            else:
+                form = RECORD_FORMATS[source.format]
+                ids.begin(source.path, form.reader.unit, repeats=form.repeats)
+                items = _record_items(source, reading.rejects)
+                yield from _kept(items, f"{source.path}, {form.reader.unit}", ids, reading.rejects)
+            unchanged.check(source.path)
+        unchanged.check_all()
+
+
+def _record_items(source: Source, rejects: Rejects) -> Iterator[_Item]:
+    reader = RECORD_FORMATS[source.format].reader(source.path)
+    place = f"{source.path}, {reader.unit}"
+    for number, raw in _readable(reader.records(), rejects):
+        try:
+            passages = list(reader.passages(raw, f"{place} {number}"))
+        except InputError as error:
+            rejects.add(error, raw)
+            continue
+        for passage in passages:
+            yield number, raw, passage
+
+
+def _readable(records: Iterator[tuple[int, Any]], rejects: Rejects) -> Iterator[tuple[int, Any]]:
+    """The records as far as the file can be read."""
     try:
-        yield from read_passages(path)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        yield from records
+    except InputError as error:
+        rejects.add(error)
 
 
-def _read_folder(folder: Path, passage_words: int) -> Iterator[Passage]:
-    documents: list[str] = []
-    others: list[str] = []
-    for name in _files(folder):
-        (documents if Path(name).suffix.lower() in DOCUMENT_READERS else others).append(name)
-    if not documents:
-        types = sorted({Path(name).suffix or name for name in others})
-        found = f"it holds only files of type {', '.join(types[:_NAMED])}" if types else "it is empty"
-        raise InputError(f"no document to read: {found}", where=str(folder), remedy=_known_types())
-    if others:
-        named = ", ".join(others[:_NAMED]) + (", ..." if len(others) > _NAMED else "")
-        logger.warning("%s: %d files of unknown type are left out: %s", folder, len(others), named)
-    for name in documents:
-        yield from _read_document(folder / name, name, passage_words)
-
-
-def _files(folder: Path) -> list[str]:
-    """Relative paths of the files below a folder, sorted, hidden ones and hidden folders left out."""
-    found = []
-    for place, folders, files in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        relative = Path(place).relative_to(folder)
-        found += [(relative / name).as_posix() for name in files if not name.startswith(".")]
-    return sorted(found)
-
-
-def _refuse(error: OSError) -> None:
-    raise InputError(f"cannot be read ({error.strerror})", where=str(error.filename)) from error
-
-
-def _read_document(path: Path, name: str, passage_words: int) -> Iterator[Passage]:
-    sections = DOCUMENT_READERS[path.suffix.lower()](_text(path, name), path.stem)
+def _document_items(source: Source, splitter: Splitter, rejects: Rejects) -> Iterator[_Item]:
+    try:
+        _check_name(source)
+        sections = DOCUMENT_READERS[source.path.suffix.lower()](source.path)
+    except InputError as error:
+        rejects.add(error)
+        return
     number = 0
     for section in sections:
-        for text in split_section(section, passage_words):
+        for piece in splitter.split(section):
             number += 1
-            yield Passage(id=f"{name}#{number}", title=section.title, text=text, source=name, metadata={"file": name})
+            values = {
+                "id": f"{source.name}#{number}",
+                "title": piece.title,
+                "text": piece.text,
+                "source": source.name,
+                "metadata": {"file": source.name} | ({"page": piece.page} if piece.page else {}),
+            }
+            yield number, piece.text, Passage.model_validate(values)
 
 
-def _text(path: Path, name: str) -> str:
-    """A document's text, its line ends unified, without a byte order mark."""
+def _check_name(source: Source) -> None:
     try:
-        name.encode()
-        data = path.read_bytes()
-        text = data.decode("utf-8-sig")
+        source.name.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"the file name {name!r} is not UTF-8", where=str(path.parent), remedy="Rename it") from error
-    except UnicodeDecodeError as error:
         raise InputError(
-            f"byte {error.start} ({error.object[error.start]:#04x}) is not UTF-8",
-            where=str(path),
-            remedy="Save the file as UTF-8 or take it out of the folder",
+            f"the file name {source.name!r} is not UTF-8", where=str(source.path.parent), remedy="Rename it"
         ) from error
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from error
-    if "\0" in text:
-        raise InputError("is a binary file, not text", where=str(path), remedy="Take it out of the folder")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    if len(source.name) > _LONGEST_NAME:
+        raise InputError(
+            f"its path of {len(source.name)} characters is too long to be an id",
+            where=str(source.path),
+            remedy=f"Give a folder from which it has {_LONGEST_NAME} at most",
+        )
 
 
-def _known_types() -> str:
-    known = ", ".join([*_PASSAGE_FILES, *DOCUMENT_READERS])
-    return f"Give a file of type {known} or a folder of documents"
+def _kept(items: Iterator[_Item], place: str, ids: UniqueIds, rejects: Rejects) -> Iterator[Passage]:
+    """Passages with a text of their own and an id of their own."""
+    for number, raw, passage in items:
+        try:
+            _check_text(passage.text, place, number)
+            is_new = ids.add(passage, number)
+        except InputError as error:
+            rejects.add(error, raw)
+        else:
+            if is_new:
+                yield passage
+
+
+def _check_text(text: str, place: str, number: int) -> None:
+    if text.isspace():
+        raise InputError("the text is blank", where=f"{place} {number}, field text")
+    if len(text) > LONGEST_TEXT:
+        raise InputError(
+            f"the text has {len(text):,} characters, {LONGEST_TEXT:,} is the most",
+            where=f"{place} {number}, field text",
+            remedy="Split it, or give it as a document, which is split as it is read",
+        )

@@ -39,13 +39,21 @@ def corpus_python(settings: PythonCorpusSettings) -> None:
     corpus_app,
     "documents",
     DocumentsCorpusSettings,
-    help="Write a folder of documents as a corpus file to train with, split into the passages that `cosup index build` "
-    "makes of it.",
+    help="Write documents as a corpus file to train with. With --pair they are split into the passages that "
+    "`cosup index build` makes of them for that pair, else by words.",
 )
 def corpus_documents(settings: DocumentsCorpusSettings) -> None:
     """Make the corpus and say how many passages it has."""
     from index_builder.corpus import read_corpus
+    from index_builder.pair_tokens import by_tokens
+    from index_builder.reading import REJECTS, reading_of
+    from index_builder.splitting import by_words
     from semiparametric.formats import write_jsonl
 
-    count = write_jsonl(settings.out, read_corpus(settings.documents, passage_words=settings.passage_words))
-    typer.echo(f"{settings.out}: {count} passages")
+    splitter = by_words(settings.words, settings.overlap_words)
+    if settings.pair is not None:
+        splitter = by_tokens(settings.pair, settings.passage_tokens, settings.overlap_tokens)
+    reading = reading_of(settings, splitter, settings.out.with_name(f"{settings.out.name.split('.')[0]}-{REJECTS}"))
+    count = write_jsonl(settings.out, read_corpus(settings.documents, reading))
+    told = [f"{count} passages", *(f"{number} {name.replace('_', ' ')}" for name, number in reading.counts.items())]
+    typer.echo(f"{settings.out}: {', '.join(told)}")

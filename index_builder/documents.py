@@ -9,6 +9,7 @@ class Block:
 
     text: str
     verbatim: bool = False  # code: its lines are its sentences
+    page: int | None = None  # where it begins, counted from 1, in documents that have pages
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ class SectionCollector:
         self._headings = [(other, title) for other, title in self._headings if other < level]
         self._headings.append((level, text))
 
-    def block(self, text: str, *, verbatim: bool = False) -> None:
+    def block(self, text: str, *, verbatim: bool = False, page: int | None = None) -> None:
         """Add a block to the open section; blank ones are dropped."""
         if text.strip():
-            self._blocks.append(Block(text.rstrip() if verbatim else text.strip(), verbatim))
+            self._blocks.append(Block(text.rstrip() if verbatim else text.strip(), verbatim, page))
 
     def sections(self) -> list[Section]:
         """All sections that hold text, in order."""

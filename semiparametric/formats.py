@@ -47,6 +47,12 @@ class Passage(BaseModel):
         return kept | {"metadata": scalars | given if isinstance(given, dict) else given}
 
 
+class SourceRecord(BaseModel):
+    """Base of others' records: unknown fields are passed over, numbers may stand where a name is wanted."""
+
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True, frozen=True)
+
+
 class Segment(BaseModel):
     """A stretch of a reference answer: cited when it names a passage, plain otherwise."""
 
@@ -177,6 +183,18 @@ def parse_json(line: bytes, model: type[Record], where: str) -> Record:
     try:
         return model.model_validate_json(decoded(line, where))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(first["msg"], where=f"{where}, field {field}" if field else where) from error
+        raise _first_problem(error, where) from error
+
+
+def checked(value: Any, model: type[Record], where: str) -> Record:
+    """A parsed value as a record of the model; InputError names the first wrong field and the rule it breaks."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise _first_problem(error, where) from error
+
+
+def _first_problem(error: ValidationError, where: str) -> InputError:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return InputError(first["msg"], where=f"{where}, field {field}" if field else where)

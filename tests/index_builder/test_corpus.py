@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from index_builder.corpus import read_corpus
+from index_builder.reading import Reading
+from index_builder.splitting import by_words
 from semiparametric.errors import InputError
 from semiparametric.formats import Passage, write_jsonl
 
@@ -48,7 +50,7 @@ line 1
 
 
 def read(path: Path, passage_words: int = 100) -> list[Passage]:
-    return list(read_corpus(path, passage_words=passage_words))
+    return list(read_corpus([path], Reading(by_words(passage_words))))
 
 
 def shown(passages: list[Passage]) -> list[tuple[str, str, str]]:
@@ -143,19 +145,19 @@ def test_one_document_is_a_corpus_too(tmp_path: Path) -> None:
 def test_files_of_unknown_type_in_a_folder_are_named_in_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in ("a.txt", "b.pdf", "c.docx", "Makefile"):
+    for name in ("a.txt", "b.odt", "c.docx", "Makefile"):
         (tmp_path / name).write_text("Text.", "utf-8")
     with caplog.at_level(logging.WARNING):
         assert len(read(tmp_path)) == 1
-    assert "3 files of unknown type are left out: Makefile, b.pdf, c.docx" in caplog.text
+    assert "3 files of unknown type are left out: Makefile, b.odt, c.docx" in caplog.text
 
 
 def test_an_unknown_file_type_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    (tmp_path / "a.pdf").write_bytes(b"%PDF")
-    known = r"Give a file of type \.jsonl, \.jsonl\.gz, \.txt, \.md, \.markdown, \.html, \.htm or a folder of documents"
-    with pytest.raises(InputError, match=rf"a\.pdf: files of type '\.pdf' cannot be read\. {known}"):
-        read(tmp_path / "a.pdf")
-    with pytest.raises(InputError, match=r"no document to read: it holds only files of type \.pdf"):
+    (tmp_path / "a.docx").write_bytes(b"PK")
+    known = r"Give a file of type \.jsonl, \.json or \.tsv .*, \.parquet, \.txt, .*, \.pdf or a folder of documents"
+    with pytest.raises(InputError, match=rf"a\.docx: files of type '\.docx' cannot be read\. {known}"):
+        read(tmp_path / "a.docx")
+    with pytest.raises(InputError, match=r"no document to read: it holds only files of type \.docx"):
         read(tmp_path)
 
 
@@ -178,7 +180,7 @@ def test_a_file_that_is_not_utf_8_is_named_with_the_byte(tmp_path: Path, suffix:
 @pytest.mark.bad_input
 def test_a_binary_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "image.txt").write_bytes(b"abc\0\1\2")
-    with pytest.raises(InputError, match=r"image\.txt: is a binary file, not text"):
+    with pytest.raises(InputError, match=r"image\.txt: is a binary file, not UTF-8 text"):
         read(tmp_path)
 
 

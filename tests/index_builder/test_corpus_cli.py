@@ -6,6 +6,8 @@ from typer.testing import CliRunner
 
 from index_builder.corpus import read_corpus
 from index_builder.corpus_cli import corpus_app
+from index_builder.reading import Reading
+from index_builder.splitting import by_words
 from semiparametric.formats import read_passages
 
 
@@ -23,7 +25,7 @@ def test_a_folder_becomes_the_passages_that_an_index_of_it_has(tmp_path: Path) -
     assert result.exit_code == 0, result.output
     assert result.output.strip() == f"{out}: 5 passages"
     passages = list(read_passages(out))
-    assert passages == list(read_corpus(folder, passage_words=20))
+    assert passages == list(read_corpus([folder], Reading(by_words(20))))
     assert [passage.title for passage in passages][-2:] == ["Keys", "Keys > Lost keys"]
 
 

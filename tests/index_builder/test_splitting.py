@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index_builder.documents import Block, Section
-from index_builder.splitting import count_words, split_section
+from index_builder.splitting import by_words, count_words
 
 
 def split(text: str, passage_words: int, *, verbatim: bool = False) -> list[str]:
-    return split_section(Section("T", (Block(text, verbatim),)), passage_words)
+    return [piece.text for piece in by_words(passage_words).split(Section("T", (Block(text, verbatim),)))]
 
 
 def test_a_passage_ends_where_a_sentence_ends() -> None:

@@ -2,20 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel
 
-from semiparametric.errors import InputError
+from semiparametric.formats import SourceRecord, checked
 from semiparametric.json_values import json_values
 
+__all__ = ["SourceRecord", "checked", "read_records"]
+
 Model = TypeVar("Model", bound=BaseModel)
-
-
-class SourceRecord(BaseModel):
-    """Base of what a converter reads: unknown fields are passed over, numbers may stand where a name is wanted."""
-
-    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True, frozen=True)
 
 
 def read_records(path: Path, model: type[Model], *, key: str | None = None) -> Iterator[tuple[str, Model]]:
@@ -32,13 +28,3 @@ def read_records(path: Path, model: type[Model], *, key: str | None = None) -> I
     """
     for where, value in json_values(path, key):
         yield where, checked(value, model, where)
-
-
-def checked(value: Any, model: type[Model], where: str) -> Model:
-    """A parsed value as a record of the model; InputError names the first wrong field and the rule it breaks."""
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(first["msg"], where=f"{where}, field {field}" if field else where) from error
