@@ -16,7 +16,7 @@ from index_builder.settings import BuildSettings
 from index_builder.shards import Shards
 from index_builder.stages import Stage, Stages
 from semiparametric.formats import Passage
-from semiparametric.store import CorpusSummary, Manifest, Store, VersionWriter, current_version, versions
+from semiparametric.store import CorpusSummary, IndexSummary, Manifest, Store, VersionWriter, current_version, versions
 from semiparametric.store.failures import storage_errors
 from semiparametric.store.layout import version_folder
 from semiparametric.store.lock import build_lock
@@ -111,8 +111,7 @@ def publish_version(
     with stages.stage("encode") as stage:
         blocks = encoded(stage)
     with stages.stage("index") as stage:
-        settings = order.settings
-        index = writer.write_vectors(blocks, settings.index_type, settings.index_parameters)
+        index = _indexed(order.settings, writer, blocks)
         stage.count(passages=corpus.count)
         stage.tell(index_type=index.index_type, recall_at_10=index.recall_at_10)
     with stages.stage("publish") as stage:
@@ -125,6 +124,14 @@ def publish_version(
         )
         stage.tell(version=manifest.version, passages=corpus.count)
     return manifest
+
+
+def _indexed(settings: BuildSettings, writer: VersionWriter, blocks: Blocks) -> IndexSummary:
+    if settings.store == "milvus":
+        return writer.write_collection(
+            blocks, uri=settings.milvus_uri, index_type=settings.index_type, parameters=settings.index_parameters
+        )
+    return writer.write_vectors(blocks, settings.index_type, settings.index_parameters)
 
 
 def _publish_sealed(order: Order, writer: VersionWriter, corpus: CorpusSummary, stages: Stages) -> Manifest | None:

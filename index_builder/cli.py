@@ -49,7 +49,7 @@ def build(settings: BuildCommandSettings) -> None:
     RebuildSettings,
     arguments=("index",),
     help="Read the sources of an index again, with the settings of its build, and publish the next version. Only "
-    "passages whose content has changed are encoded, or all if the pair has; if nothing has changed, nothing is published.",
+    "passages whose content has changed are encoded, or all if the pair has; where nothing has, nothing is published.",
 )
 def rebuild(settings: RebuildSettings) -> None:
     """Rebuild and say what had changed."""

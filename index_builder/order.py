@@ -14,6 +14,7 @@ from semiparametric.errors import InputError
 from semiparametric.pair import read_spec
 from semiparametric.spec import PairSpec
 from semiparametric.store import BuildRecord, CorpusSummary, Manifest
+from semiparametric.store.milvus_collections import check_milvus
 
 _LIBRARIES = (*ENCODING_LIBRARIES, "pyarrow")
 
@@ -43,10 +44,13 @@ class Order:
         Raises:
             InputError: A setting is wrong, or a source is not there.
             PairError: The pair cannot be read.
+            StoreError: Milvus is to hold the vectors and does not answer.
         """
         spec = read_spec(settings.pair)
         spec.served_dimension(settings.dimension)
         check_encoding(settings)
+        if settings.store == "milvus":
+            check_milvus(settings.milvus_uri, settings.out, settings.index_type)
         for source in settings.corpus:
             if not source.exists():
                 raise InputError(

@@ -1,21 +1,17 @@
 """`--dry-run`: what a command would do, from reading and checking all that it reads, writing nothing."""
 
 import os
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from index_builder.build import source_passages
-from index_builder.content import as_digests, digest
 from index_builder.order import Order
 from index_builder.settings import BuildSettings
-from semiparametric.errors import InputError, StoreError
-from semiparametric.formats import Passage
-from semiparametric.store import CorpusSummary, current_version, versions
+from semiparametric.errors import StoreError
+from semiparametric.store.layout import next_version
 from semiparametric.store.lock import refuse_if_locked
-from semiparametric.store.passage_writing import write_passages
+from semiparametric.store.passage_writing import summarise_passages
 
 
 class Plan(BaseModel):
@@ -47,7 +43,7 @@ def plan_build(settings: BuildSettings) -> Plan:
     """What `build_index` would do; raises what it would raise before it encodes."""
     order = Order.checked(settings)
     check_writable(settings.out)
-    corpus = summarise(source_passages(settings))
+    corpus = summarise_passages(source_passages(settings, dry_run=True))
     return Plan(
         index=settings.out,
         version=next_version(settings.out),
@@ -55,33 +51,6 @@ def plan_build(settings: BuildSettings) -> Plan:
         to_encode=corpus.count,
         index_type=planned_index_type(order, corpus.count),
     )
-
-
-def summarise(passages: Iterable[Passage]) -> CorpusSummary:
-    """Read passages with all checks of writing them, and write none."""
-    return write_passages(Path(os.devnull), _each_once(passages))
-
-
-def _each_once(passages: Iterable[Passage]) -> Iterator[Passage]:
-    """Refuse an id that stands twice here: what is not written cannot be read again to compare."""
-    ids = bytearray()
-    for passage in passages:
-        ids += digest(passage.id)
-        yield passage
-    digests = as_digests(ids)
-    order = np.argsort(digests, kind="stable")
-    (same,) = np.nonzero(digests[order][1:] == digests[order][:-1])
-    if len(same):
-        first, second = order[same[0]] + 1, order[same[0] + 1] + 1
-        raise InputError(
-            f"passages {first} and {second} of the corpus have the same id",
-            remedy="Every id may occur once in a corpus",
-        )
-
-
-def next_version(index: Path) -> int:
-    """The number that a version would get now."""
-    return max([0, current_version(index) or 0, *versions(index)]) + 1
 
 
 def planned_index_type(order: Order, count: int) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from index_builder.build import Blocks, encoded_shards, publish_version, source_passages
 from index_builder.content import Comparison, ContentDigests, compare
 from index_builder.order import Order
-from index_builder.plan import Plan, check_writable, next_version, planned_index_type, summarise
+from index_builder.plan import Plan, check_writable, planned_index_type
 from index_builder.recorded import recorded_order, recorded_settings
 from index_builder.reuse import ReusedVectors, live_digests, reason_against_reuse
 from index_builder.settings import RebuildSettings
@@ -18,9 +18,9 @@ from index_builder.stages import Stage, Stages
 from semiparametric.formats import Passage
 from semiparametric.store import CorpusSummary, Manifest, Store, VersionWriter
 from semiparametric.store.failures import storage_errors
-from semiparametric.store.layout import served_version
+from semiparametric.store.layout import next_version, served_version
 from semiparametric.store.lock import build_lock
-from semiparametric.store.passage_writing import write_passages
+from semiparametric.store.passage_writing import summarise_passages, write_passages
 from semiparametric.store.passages import PassageTable
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def rebuild_index(settings: RebuildSettings, stages: Stages | None = None) -> Re
         order = _order(settings, base)
         writer = VersionWriter(settings.index)
         with stages.stage("read") as stage:
-            survey = _survey(order, base, writer.write_passages)
+            survey = _survey(order, base, writer.write_passages, stage)
             stage.count(passages=survey.corpus.count)
             stage.tell(**survey.counts)
         if survey.same(base.manifest, order):
@@ -105,7 +105,7 @@ def plan_rebuild(settings: RebuildSettings) -> Plan:
     check_writable(settings.index)
     with Store.open(settings.index) as base:
         order = _order(settings, base)
-        survey = _survey(order, base, summarise)
+        survey = _survey(order, base, summarise_passages)
         return Plan(
             index=settings.index,
             version=None if survey.same(base.manifest, order) else next_version(settings.index),
@@ -122,20 +122,22 @@ def _order(settings: RebuildSettings, base: Store) -> Order:
     return recorded_order(base.manifest, build, sources_only=settings.sources_only)
 
 
-def _survey(order: Order, base: Store, write: Callable[[Iterable[Passage]], CorpusSummary]) -> _Survey:
-    """Read the corpus once: write it (or not) and compare it with what is served."""
+def _survey(
+    order: Order, base: Store, write: Callable[[Iterable[Passage]], CorpusSummary], stage: Stage | None = None
+) -> _Survey:
+    """Read the corpus once: write it and compare it with what is served; without a stage it is a dry run."""
     against_reuse = reason_against_reuse(base, order)
     if against_reuse:
         logger.warning("all passages are encoded again: %s", against_reuse)
     digests = ContentDigests(order.spec.passage)
-    corpus = write(digests.watching(_passages(order, base)))
+    corpus = write(digests.watching(_passages(order, base, stage)))
     return _Survey(corpus, compare(digests, live_digests(base, order.spec.passage)), against_reuse)
 
 
-def _passages(order: Order, base: Store) -> Iterator[Passage]:
+def _passages(order: Order, base: Store, stage: Stage | None) -> Iterator[Passage]:
     """What the index is to hold: the sources without what was deleted or replaced, then what was upserted."""
     elsewhere = {*order.upserted, *order.deleted}
-    for passage in source_passages(order.settings):
+    for passage in source_passages(order.settings, stage, dry_run=stage is None):
         if passage.id not in elsewhere:
             yield passage
     if order.upserted:

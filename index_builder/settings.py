@@ -6,7 +6,7 @@ from pydantic import Field
 
 from index_builder.encoding_settings import EncodingSettings
 from index_builder.index_settings import IndexSettings
-from index_builder.reading_settings import ReadingSettings
+from index_builder.reading_settings import Paths, ReadingSettings
 from index_builder.running_settings import RunningSettings
 from index_builder.store_settings import StoreSettings
 from semiparametric.settings import Settings
@@ -35,7 +35,7 @@ class _RecordedSettings(Settings):
 class RebuildSettings(_RecordedSettings, RunningSettings):
     """Settings of `cosup index rebuild`."""
 
-    corpus: list[Path] = Field(
+    corpus: Paths = Field(
         default_factory=list, description="Files and folders to read in place of the recorded ones; repeatable."
     )
     sources_only: bool = Field(
@@ -46,7 +46,7 @@ class RebuildSettings(_RecordedSettings, RunningSettings):
 class UpsertSettings(_RecordedSettings, RunningSettings):
     """Settings of `cosup index upsert`."""
 
-    corpus: list[Path] = Field(
+    corpus: Paths = Field(
         min_length=1, description="Files and folders with the passages to put in, read with the build's settings."
     )
 

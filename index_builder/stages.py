@@ -89,10 +89,6 @@ class Stages:
 
 
 def _short(figure: Figure) -> str:
-    return (
-        f"{figure:.4g}"
-        if isinstance(figure, float) and abs(figure) < 1000
-        else f"{figure:,.0f}"
-        if isinstance(figure, float)
-        else str(figure)
-    )
+    if not isinstance(figure, float):
+        return str(figure)
+    return f"{figure:.4g}" if abs(figure) < 1000 else f"{figure:.0f}"

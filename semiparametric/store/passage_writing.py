@@ -23,18 +23,47 @@ def write_passages(path: Path, passages: Iterable[Passage]) -> CorpusSummary:
     Raises:
         InputError: There is no passage at all, or an id occurs twice.
     """
-    digest, hashes, fields = hashlib.sha256(), array("q"), set[str]()
+    tally, hashes = _Tally(), array("q")
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as file:
         for batch in _batches(passages):
             for passage in batch:
                 hashes.append(hash(passage.id))
-                fields.update(passage.metadata)
-                digest.update(passage.model_dump_json().encode() + b"\n")
+                tally.add(passage)
             file.write_batch(_record_batch(batch))
-    if not hashes:
-        raise InputError("the corpus holds no passage", remedy="Give a corpus with at least one passage")
+    summary = tally.summary()
     _refuse_duplicates(path, hashes)
-    return CorpusSummary(count=len(hashes), digest=digest.hexdigest(), metadata_fields=sorted(fields))
+    return summary
+
+
+def summarise_passages(passages: Iterable[Passage]) -> CorpusSummary:
+    """What `write_passages` would return, without writing; that no id occurs twice is the reader's to see.
+
+    Raises:
+        InputError: There is no passage at all.
+    """
+    tally = _Tally()
+    for passage in passages:
+        tally.add(passage)
+    return tally.summary()
+
+
+class _Tally:
+    """What a summary says, passage by passage."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._digest = hashlib.sha256()
+        self._fields: set[str] = set()
+
+    def add(self, passage: Passage) -> None:
+        self._count += 1
+        self._digest.update(passage.model_dump_json().encode() + b"\n")
+        self._fields.update(passage.metadata)
+
+    def summary(self) -> CorpusSummary:
+        if not self._count:
+            raise InputError("the corpus holds no passage", remedy="Give a corpus with at least one passage")
+        return CorpusSummary(count=self._count, digest=self._digest.hexdigest(), metadata_fields=sorted(self._fields))
 
 
 def _batches(passages: Iterable[Passage]) -> Iterator[list[Passage]]:

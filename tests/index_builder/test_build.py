@@ -90,7 +90,7 @@ def test_the_manifest_says_how_the_index_was_made(tmp_path: Path, tiny_pair: Pat
     assert manifest.index.recall_at_10 >= 0.95
     assert manifest.index.recall_queries.startswith("vectors of 60 passages, each with Gaussian noise")
     assert manifest.build.sources == [str(corpus)]
-    assert manifest.build.settings["passage_words"] == 120
+    assert manifest.build.settings["overlap_tokens"] == 0
     assert manifest.build.started < manifest.build.finished
     assert {"torch", "transformers", "faiss", "pyarrow"} <= manifest.build.libraries.keys()
 
@@ -297,9 +297,9 @@ def test_the_commands_end_with_one_clear_line(tmp_path: Path, tiny_pair: Path, c
     assert unknown.exit_code == 2
     assert "'--index-type': Value error, 'x' is not one of 'flat'" in unknown.stderr
     short = run(
-        index_app, ["build", "--pair", str(tiny_pair), "--corpus", str(corpus), "--out", out, "--passage-words", "0"]
+        index_app, ["build", "--pair", str(tiny_pair), "--corpus", str(corpus), "--out", out, "--passage-tokens", "0"]
     )
-    assert (short.exit_code, "passage_words: Input should be greater than or equal to 10" in short.stderr) == (2, True)
+    assert (short.exit_code, "passage_tokens: Input should be greater than or equal to 8" in short.stderr) == (2, True)
 
 
 def test_every_index_type_and_each_of_its_numbers_is_a_setting(tmp_path: Path) -> None:
