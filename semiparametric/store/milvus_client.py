@@ -85,19 +85,13 @@ def disconnect(uri: str) -> None:
             server_manager_instance.release_server(uri)
 
 
-def check_milvus(uri: str | None, index: Path) -> None:
-    """Look whether Milvus answers, so that a build need not encode all passages to learn that it does not.
-
-    It writes nothing: a local database that is not there yet is made by the build.
-
-    Args:
-        uri: Where the database is; a local one in the index's folder if None.
-        index: The index's folder.
+def check_client(uri: str, index: Path) -> None:
+    """Look whether Milvus answers; a local database that is not there yet is not made.
 
     Raises:
         StoreError: It does not answer, or its client is not installed.
     """
-    place = located(recorded(uri, index), index)
+    place = located(uri, index)
     if place.endswith(LOCAL) and not Path(place).exists():
         _import_client(local=True)
         return

@@ -19,12 +19,19 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from semiparametric.errors import InputError, StoreError
-from semiparametric.store.backend import Hit
 from semiparametric.store.index_summary import IndexSummary
 from semiparametric.store.layout import version_folder, versions
 from semiparametric.store.manifest import VectorPart, read_manifest
 from semiparametric.store.milvus import MilvusVectors
-from semiparametric.store.milvus_client import ROW, VECTOR, connected, create_collection, located, recorded
+from semiparametric.store.milvus_client import (
+    ROW,
+    VECTOR,
+    check_client,
+    connected,
+    create_collection,
+    located,
+    recorded,
+)
 from semiparametric.store.recall import measure_recall
 
 logger = logging.getLogger(__name__)
@@ -33,6 +40,7 @@ LEDGER = "milvus.json"
 
 _INSERT_BYTES = 8 << 20  # of vectors in one call; Milvus refuses messages of 64 MiB
 _REPORT_SECONDS = 10.0
+_HNSW = {"hnsw_m": 32, "hnsw_ef_construction": 200, "hnsw_ef_search": 128}
 _NAME_LENGTH = 200  # Milvus allows 255
 
 
@@ -48,6 +56,24 @@ class Collection(BaseModel):
 _LINES = TypeAdapter(list[Collection])
 
 
+def check_milvus(uri: str | None, index: Path, index_type: str) -> None:
+    """Look whether a version could be written there, so that a build need not encode all passages to learn that not.
+
+    It writes nothing.
+
+    Args:
+        uri: Where the database is; a local one in the index's folder if None.
+        index: The index's folder.
+        index_type: What it would be indexed as.
+
+    Raises:
+        InputError: Milvus is not given that index type.
+        StoreError: It does not answer, or its client is not installed.
+    """
+    _resolved(index_type, {})
+    check_client(recorded(uri, index), index)
+
+
 def write_collection(
     index: Path,
     version: int,
@@ -55,7 +81,7 @@ def write_collection(
     *,
     uri: str | None,
     index_type: str,
-    parameters: Mapping[str, int | str],
+    parameters: Mapping[str, int | str | None],
 ) -> VectorPart:
     """Write a version's vectors into a new collection, index and load it.
 
@@ -67,13 +93,13 @@ def write_collection(
         blocks: Sequence embeddings, `float32[n, d]` each; rows are numbered as they come.
         uri: Where the database is; a local one in the index's folder if None.
         index_type: `flat`, `hnsw`, or `auto` for what Milvus itself takes.
-        parameters: The type's numbers.
+        parameters: The type's numbers; the usual one for each that is missing or None.
 
     Raises:
         InputError: The index type is unknown, there is no vector, or the blocks differ in dimension.
         StoreError: Milvus does not answer, refuses, or does not hold all rows in the end.
     """
-    kind = _index_parameters(index_type, parameters)
+    kind = _in_milvus(index_type, _resolved(index_type, parameters))
     remove_unnamed(index)
     name = re.sub(r"\W", "_", f"cosup_{index.resolve().name}", flags=re.ASCII)[:_NAME_LENGTH]
     line = Collection(uri=recorded(uri, index), collection=f"{name}_{version}_{secrets.token_hex(4)}")
@@ -99,7 +125,7 @@ def summarise(
     blocks: Iterable[NDArray[np.float32]],
     *,
     index_type: str,
-    parameters: Mapping[str, int | str],
+    parameters: Mapping[str, int | str | None],
 ) -> IndexSummary:
     """What the manifest says of a collection: its type and how much of the exact answer its lookups find.
 
@@ -108,16 +134,17 @@ def summarise(
         index: The index's folder.
         blocks: All its vectors, `float32[n, d]` each, in the order of its rows; read twice.
         index_type: As it was written.
-        parameters: The type's numbers.
+        parameters: As they were given.
     """
+    numbers = _resolved(index_type, parameters)
     with closing(
-        MilvusVectors(str(part.uri), str(part.collection), index=index, index_type=index_type, parameters=parameters)
+        MilvusVectors(str(part.uri), str(part.collection), index=index, index_type=index_type, parameters=numbers)
     ) as vectors:
-        recall, queries = measure_recall(_AsHits(vectors), blocks)  # type: ignore[arg-type]
+        recall, queries = measure_recall(vectors, blocks)
         return IndexSummary(
             dimension=vectors.dimension,
             index_type=index_type,
-            index_parameters=dict(parameters),
+            index_parameters=numbers,
             recall_at_10=recall,
             recall_queries=queries,
         )
@@ -139,21 +166,6 @@ def remove_unnamed(index: Path) -> list[str]:
     if dropped:
         _write_ledger(index, [line for line in ledger if line not in dropped])
     return [line.collection for line in dropped]
-
-
-class _AsHits:
-    """Results as `measure_recall` reads them."""
-
-    def __init__(self, vectors: MilvusVectors) -> None:
-        self._vectors = vectors
-
-    def __len__(self) -> int:
-        return len(self._vectors)
-
-    def search(self, queries: NDArray[np.float32], top_k: int) -> list[list[Hit]]:
-        found = self._vectors.search(queries, top_k)
-        pairs = zip(found.rows.tolist(), found.scores.tolist(), strict=True)
-        return [[Hit(row, score) for row, score in zip(*pair, strict=True)] for pair in pairs]
 
 
 def _dropped(line: Collection, index: Path) -> bool:
@@ -197,15 +209,21 @@ def _write_ledger(index: Path, lines: list[Collection]) -> None:
     new.replace(index / LEDGER)
 
 
-def _index_parameters(index_type: str, parameters: Mapping[str, int | str]) -> dict[str, Any]:
-    if index_type == "flat":
-        return {"index_type": "FLAT"}
-    if index_type == "auto":
-        return {"index_type": "AUTOINDEX"}
+def _resolved(index_type: str, given: Mapping[str, int | str | None]) -> dict[str, int | str]:
+    """All numbers of an index type: those given, and the usual ones for others."""
+    if index_type in {"flat", "auto"}:
+        return {}
+    if index_type == "hnsw":
+        return {name: given.get(name) or usual for name, usual in _HNSW.items()}
+    raise InputError(f"{index_type!r} is no index type of --store milvus", remedy="Choose one of auto, flat, hnsw")
+
+
+def _in_milvus(index_type: str, parameters: Mapping[str, int | str]) -> dict[str, Any]:
+    """An index type in the words of Milvus."""
     if index_type == "hnsw":
         numbers = {"M": parameters["hnsw_m"], "efConstruction": parameters["hnsw_ef_construction"]}
         return {"index_type": "HNSW", "params": numbers}
-    raise InputError(f"{index_type!r} is no index type of --store milvus", remedy="Choose one of auto, flat, hnsw")
+    return {"index_type": {"flat": "FLAT", "auto": "AUTOINDEX"}[index_type]}
 
 
 def _insert(client: Any, collection: str, blocks: Iterable[NDArray[np.float32]], description: str) -> int:
