@@ -88,7 +88,7 @@ def encoded_shards(order: Order, folder: Path, passages: PassageTable, corpus: C
     with storage_errors(order.settings.out):
         shards = Shards(folder, inputs)
         report = encode(shards, passages, order.settings, order.spec)
-        stage.count(passages=corpus.count, tokens=report.tokens)
+        stage.count(passages=report.passages, tokens=report.tokens)
         stage.tell(padding_share=report.padding_share, truncated=report.truncated, resumed=report.resumed)
     return shards
 
@@ -114,14 +114,12 @@ def publish_version(
         index = _indexed(order.settings, writer, blocks)
         stage.count(passages=corpus.count)
         stage.tell(index_type=index.index_type, recall_at_10=index.recall_at_10)
+    with stages.stage("verify") as stage:
+        fingerprint, record = order.spec.fingerprint, order.record()
+        manifest = writer.complete(name=order.name, fingerprint=fingerprint, corpus=corpus, index=index, build=record)
+        stage.count(passages=corpus.count)
     with stages.stage("publish") as stage:
-        manifest = writer.publish(
-            name=order.name,
-            fingerprint=order.spec.fingerprint,
-            corpus=corpus,
-            index=index,
-            build=order.record(),
-        )
+        writer.serve()
         stage.tell(version=manifest.version, passages=corpus.count)
     return manifest
 
@@ -143,8 +141,9 @@ def _publish_sealed(order: Order, writer: VersionWriter, corpus: CorpusSummary, 
     manifest = read_manifest(version_folder(out, newest))
     if not order.made(manifest, corpus):
         return None
-    with stages.stage("verify"):
+    with stages.stage("verify") as stage:
         Store.open(out, version=newest, check=True).close()
+        stage.count(passages=corpus.count)
     with stages.stage("publish") as stage, storage_errors(out):
         shutil.rmtree(writer.folder)
         publish(out, newest)

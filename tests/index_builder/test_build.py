@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -41,18 +40,6 @@ def corpus(tmp_path: Path) -> Path:
     path = tmp_path / "corpus.jsonl.gz"
     write_jsonl(path, entries)
     return path
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system with 160 KiB."""
-    mount = tmp_path / "disk"
-    mount.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(mount)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
-        pytest.skip("mounting a file system needs root and its capability")
-    yield mount
-    subprocess.run(["umount", str(mount)], check=True)
 
 
 def partial_files(index: Path) -> list[str]:
