@@ -1,165 +1,288 @@
-"""`index.faiss`: writing it from blocks of vectors, and looking up the nearest of all rows or of some."""
+"""`index.faiss` of one part: looking up the nearest of all rows or of some, memory-mapped."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import math
+import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from semiparametric.errors import InputError, StoreError
-from semiparametric.store.index_types import index_type
+from semiparametric.store.backend import Hit, Nearest
+from semiparametric.store.index_structure import (
+    core,
+    greatest_effort,
+    holds_vectors,
+    inverted_lists,
+    restricts,
+    search_parameters,
+    search_setting,
+)
+from semiparametric.store.index_types import READ_FLAGS, reason
+from semiparametric.store.index_writing import write_vectors
+
+__all__ = ["EXACT_CANDIDATES", "Hit", "VectorIndex", "write_vectors"]
 
 EXACT_CANDIDATES = 4096
 """Up to so many candidate rows are compared one by one: exact, and faster than a walk that rejects most it meets."""
 
-_BLOCK = 65536  # vectors scored at once where a graph walk found too few
+_BLOCK = 65536  # vectors compared at once in an exact comparison
+_RESCORED = 16384  # vectors fetched at once to compare candidates again
+_REMEDY = "Build the index again"
 
 
-@dataclass(frozen=True)
-class Hit:
-    """One result of a lookup: the passage's row and the inner product of query and sequence embedding."""
+class Indexed(Protocol):
+    """How a part is searched, from an `IndexPlan` or an `IndexSummary`."""
 
-    row: int
-    score: float
+    @property
+    def index_type(self) -> str:
+        """A name in `INDEX_TYPES`."""
+
+    @property
+    def index_parameters(self) -> Mapping[str, int | str]:
+        """The type's numbers."""
 
 
 class VectorIndex:
-    """A read-only index. Searches may run in many threads at once: none changes it.
+    """One part of the vectors, read-only. Searches may run in many threads at once: none changes it.
+
+    Args:
+        path: The file of the index.
+        index: How it is searched.
+        deleted: Rows of this part that no search may give, ascending.
+        exact: The file of the vectors as encoded, where the index holds them only approximately and they were kept.
 
     Raises:
-        StoreError: The file is missing, cut short or not an inner-product index.
+        StoreError: A file is missing, cut short or not what it should be.
     """
 
-    def __init__(self, path: Path, type_name: str, parameters: Mapping[str, int]) -> None:
-        self._type = index_type(type_name)
-        self._parameters = parameters
-        if not path.is_file():
-            raise StoreError("the file is missing", where=str(path), remedy="Build the index again")
-        try:
-            self._index = faiss.read_index(str(path), self._type.read_flags)
-        except RuntimeError as error:  # faiss has one exception for all that can be wrong with a file
-            raise StoreError(
-                f"cannot be read as a faiss index: {_reason(error)}", where=str(path), remedy="Build the index again"
-            ) from error
-        if self._index.metric_type != faiss.METRIC_INNER_PRODUCT:
-            raise StoreError("is not an index over inner products", where=str(path), remedy="Build the index again")
+    def __init__(
+        self, path: Path, index: Indexed, *, deleted: NDArray[np.int64] | None = None, exact: Path | None = None
+    ) -> None:
+        self._index = _read(path)
+        self._count, self._dimension = int(self._index.ntotal), int(self._index.d)
+        self._exact = None if exact is None else _read_exact(exact, self._count, self._dimension)
+        self._holds_vectors = holds_vectors(self._index)
+        self._refine = int(index.index_parameters.get("rescore", 1)) or 1
+        self._rescore = self._refine if self._exact is not None and not self._holds_vectors else 1
+        self._live = _live_rows(self._count, deleted)
+        self._restricts = restricts(self._index)
+        name = search_setting(self._index)
+        effort = index.index_parameters.get(name) if name else None
+        self._effort = None if effort is None else int(effort)
+        self._positions = threading.Lock()
+        self._has_positions = inverted_lists(self._index) is None
+        self._selector = None if self._live is None or not self._restricts else _selector(self._live, self._count)
+        self._parameters = self._search_parameters(None, self._selector, self._live_count / max(self._count, 1))
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return self._count
 
     @property
     def dimension(self) -> int:
         """Length of a vector."""
-        return int(self._index.d)
+        return self._dimension
+
+    @property
+    def keeps_vectors(self) -> bool:
+        """Whether the vectors are there as they were encoded."""
+        return self._holds_vectors or self._exact is not None
+
+    @property
+    def greatest_effort(self) -> int:
+        """The value of the search setting above which nothing is gained."""
+        return greatest_effort(self._index)
+
+    @property
+    def gives_exact_scores(self) -> bool:
+        """Whether the scores of a search are the inner products with the vectors as they were encoded."""
+        return self._holds_vectors or self._rescore > 1
 
     def search(
-        self, queries: NDArray[np.float32], top_k: int, *, rows: NDArray[np.int64] | None = None
-    ) -> list[list[Hit]]:
-        """The `top_k` rows of greatest inner product for each query, best first, the lower row first among equals.
+        self,
+        queries: NDArray[np.float32],
+        top_k: int,
+        *,
+        rows: NDArray[np.int64] | None = None,
+        effort: int | None = None,
+    ) -> Nearest:
+        """The `top_k` rows of greatest inner product for each query.
 
         Args:
             queries: `float32[n, d]`, finite.
-            top_k: At least 1; cut to the number of rows.
-            rows: Rows to choose from, in any order; None for all.
+            top_k: At least 1.
+            rows: Rows to choose from, ascending, none twice, none deleted; None for all that are not deleted.
+            effort: The value of the search setting for this search; None for that of the index.
 
         Raises:
             InputError: `top_k`, the shape of the queries or a row is wrong.
         """
-        self._check(queries, top_k)
+        self._check(queries, top_k, rows)
+        queries = np.ascontiguousarray(queries, np.float32)
+        allowed = self._live_count if rows is None else len(rows)
+        k = min(top_k, allowed)
+        if not k:
+            return _padded(_nothing(len(queries)), top_k)
         if rows is None:
-            return self._search(queries, min(top_k, len(self)), None)
-        rows = self._checked_rows(rows)
-        if not len(rows):
-            return [[] for _ in queries]
-        top_k = min(top_k, len(rows))
-        if len(rows) <= EXACT_CANDIDATES:
-            return self._exact(queries, top_k, rows)
-        return self._search(queries, top_k, rows)
+            rows = self._live
+            nearest = (
+                self._search(queries, k, self._parameters if effort is None else self._with_effort(effort))
+                if rows is None or self._restricts
+                else self._compare(queries, k, rows)
+            )
+        elif allowed <= self._compared_at_most(effort):
+            return _padded(self._compare(queries, k, rows), top_k)
+        else:
+            selector = _selector(rows, self._count)
+            parameters = self._search_parameters(effort, selector, allowed / self._count)
+            nearest = self._search(queries, k, parameters)
+        return _padded(self._completed(nearest, queries, rows), top_k)
 
-    def _search(self, queries: NDArray[np.float32], top_k: int, rows: NDArray[np.int64] | None) -> list[list[Hit]]:
-        selector = None if rows is None else _selector(rows, len(self))
-        parameters = self._type.search_parameters(self._parameters, top_k, selector)
-        scores, found = self._index.search(np.ascontiguousarray(queries, np.float32), top_k, params=parameters)
-        order = np.lexsort((found, -scores), axis=1)  # faiss leaves the order of equal scores open
-        found, scores = np.take_along_axis(found, order, axis=1), np.take_along_axis(scores, order, axis=1)
-        hits = [_hits(*pair) for pair in zip(found, scores, strict=True)]
-        short = np.flatnonzero((found < 0).any(axis=1))  # a graph walk may end before it has met enough
+    def reconstruct(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors of rows, in their order, exactly as they were encoded, `float32[n, d]`.
+
+        Raises:
+            StoreError: They were not kept.
+        """
+        if not self.keeps_vectors:
+            raise StoreError(
+                "the index holds its vectors only approximately, and they were not kept beside it",
+                remedy="Build it with keep_vectors, or with another index type",
+            )
+        return self._vectors(rows)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._index = self._exact = self._parameters = None  # closing twice is no error
+
+    @property
+    def _live_count(self) -> int:
+        return self._count if self._live is None else len(self._live)
+
+    def _search_parameters(
+        self, effort: int | None, selector: faiss.IDSelector | None, share: float
+    ) -> faiss.SearchParameters | None:
+        """A restricted search looks harder, so that it meets as many of the rows it may give as a free one."""
+        effort = effort or self._effort
+        if effort is not None and share < 1:
+            effort = min(math.ceil(effort / max(share, 1 / self._count)), self.greatest_effort)
+        return search_parameters(self._index, effort, selector, self._refine)
+
+    def _with_effort(self, effort: int) -> faiss.SearchParameters | None:
+        return self._search_parameters(effort, self._selector, self._live_count / self._count)
+
+    def _compared_at_most(self, effort: int | None) -> int:
+        """Candidates that are compared one by one: a restricted walk through a graph meets more than these."""
+        if not self._restricts:
+            return self._count
+        if not isinstance(core(self._index), faiss.IndexHNSW):
+            return EXACT_CANDIDATES
+        met = 16 * (effort or self._effort or 16)  # vectors that a free walk compares, about
+        return max(EXACT_CANDIDATES, math.isqrt(met * self._count))
+
+    def _search(self, queries: NDArray[np.float32], k: int, parameters: faiss.SearchParameters | None) -> Nearest:
+        fetched = min(k * self._rescore, self._live_count)
+        scores, rows = self._index.search(queries, fetched, params=parameters)
+        if self._rescore == 1:
+            return _ordered(scores, rows)
+        nearest = _ordered(self._scores(queries, rows), rows)
+        return Nearest(nearest.scores[:, :k], nearest.rows[:, :k])
+
+    def _scores(self, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The inner products of each query with the vectors of its own rows; -inf at row -1. `float32[n, k]`."""
+        scores = np.empty(rows.shape, np.float32)
+        step = max(1, _RESCORED // rows.shape[1])
+        for start in range(0, len(rows), step):
+            some = slice(start, start + step)
+            vectors = self._vectors(np.maximum(rows[some], 0).ravel()).reshape(*rows[some].shape, -1)
+            scores[some] = (vectors @ queries[some, :, None])[..., 0]
+        scores[rows < 0] = -np.inf
+        return scores
+
+    def _completed(self, nearest: Nearest, queries: NDArray[np.float32], rows: NDArray[np.int64] | None) -> Nearest:
+        """Where a walk ended before it had met enough rows, all that it may give are compared."""
+        short = np.flatnonzero(nearest.rows[:, -1] < 0)
         if len(short):
-            every = np.arange(len(self)) if rows is None else rows
-            for number, exact in zip(short, self._exact(queries[short], top_k, every), strict=True):
-                hits[number] = exact
-        return hits
+            every = np.arange(self._count) if rows is None else rows
+            exact = self._compare(queries[short], nearest.rows.shape[1], every)
+            nearest.rows[short], nearest.scores[short] = exact.rows, exact.scores
+        return nearest
 
-    def _exact(self, queries: NDArray[np.float32], top_k: int, rows: NDArray[np.int64]) -> list[list[Hit]]:
+    def _compare(self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64]) -> Nearest:
         """Inner products with each of the rows, in blocks of bounded memory."""
-        best_rows = np.empty((len(queries), 0), np.int64)
-        best_scores = np.empty((len(queries), 0), np.float32)
+        best = _nothing(len(queries))
         for start in range(0, len(rows), _BLOCK):
             block = rows[start : start + _BLOCK]
-            scores = np.concatenate([best_scores, queries @ self._index.reconstruct_batch(block).T], axis=1)
-            numbers = np.concatenate([best_rows, np.broadcast_to(block, (len(queries), len(block)))], axis=1)
-            order = np.lexsort((numbers, -scores), axis=1)[:, :top_k]
-            best_rows = np.take_along_axis(numbers, order, axis=1)
-            best_scores = np.take_along_axis(scores, order, axis=1)
-        return [_hits(*pair) for pair in zip(best_rows, best_scores, strict=True)]
+            scores = np.concatenate([best.scores, queries @ self._vectors(block).T], axis=1)
+            numbers = np.concatenate([best.rows, np.broadcast_to(block, (len(queries), len(block)))], axis=1)
+            order = np.lexsort((numbers, -scores), axis=1)[:, :k]
+            best = Nearest(np.take_along_axis(scores, order, axis=1), np.take_along_axis(numbers, order, axis=1))
+        return best
 
-    def _check(self, queries: NDArray[np.float32], top_k: int) -> None:
+    def _vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors of rows, as exactly as they are there."""
+        if self._exact is not None:
+            return self._exact[rows]
+        with self._positions:
+            if not self._has_positions:  # 8 bytes a row, so not before they are asked for
+                inverted_lists(self._index).make_direct_map()
+                self._has_positions = True
+        vectors: NDArray[np.float32] = self._index.reconstruct_batch(rows)
+        return vectors
+
+    def _check(self, queries: NDArray[np.float32], top_k: int, rows: NDArray[np.int64] | None) -> None:
         if top_k < 1:
             raise InputError(f"top_k is {top_k}", remedy="Ask for at least one passage")
-        if queries.ndim != 2 or queries.shape[1] != self.dimension:
+        if queries.ndim != 2 or queries.shape[1] != self._dimension:
             raise InputError(
-                f"queries have the shape {list(queries.shape)}, the index wants [n, {self.dimension}]",
+                f"queries have the shape {list(queries.shape)}, the index wants [n, {self._dimension}]",
                 remedy="Use the pair that the index was built with",
             )
         if not np.isfinite(queries).all():
             raise InputError("a query holds NaN or infinity", remedy="Check the pair's weights")
-
-    def _checked_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        rows = np.unique(np.asarray(rows, np.int64))
-        if len(rows) and not 0 <= rows[0] <= rows[-1] < len(self):
+        if rows is not None and len(rows) and not 0 <= rows[0] <= rows[-1] < self._count:
             outside = rows[0] if rows[0] < 0 else rows[-1]
-            raise InputError(f"row {outside} is not one of the {len(self)} rows")
-        return rows
+            raise InputError(f"row {outside} is not one of the {self._count} rows")
 
 
-def write_vectors(
-    path: Path, blocks: Iterable[NDArray[np.float32]], type_name: str, parameters: Mapping[str, int]
-) -> None:
-    """Build an index from blocks of vectors, `float32[n, d]` each, and write it; rows are numbered as they come.
-
-    The same blocks give the same bytes. (A graph depends on how its vectors are cut into blocks.)
-
-    Raises:
-        InputError: There is no vector, or the blocks differ in dimension.
-    """
-    index: faiss.Index | None = None
-    with _one_thread():
-        for block in blocks:
-            index = index or index_type(type_name).create(block.shape[1], parameters)
-            if block.shape[1] != index.d:
-                raise InputError(f"a block has {block.shape[1]} dimensions, those before it {index.d}")
-            index.add(np.ascontiguousarray(block, np.float32))
-    if index is None or not index.ntotal:
-        raise InputError("there is no vector to index")
-    with path.open("wb") as file:  # through Python, so that a full disk is an OSError at every byte, the last included
-        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Threads race for the links of a graph, so only one gives the same graph each time.
-
-    It costs 1.6 s instead of 1.0 s for 6,000 vectors of 256 dimensions on two cores; encoding them takes far longer.
-    """
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
+def _read(path: Path) -> faiss.Index:
+    if not path.is_file():
+        raise StoreError("the file is missing", where=str(path), remedy=_REMEDY)
     try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(threads)
+        index = faiss.read_index(str(path), READ_FLAGS)
+    except RuntimeError as error:  # faiss has one exception for all that can be wrong with a file
+        raise StoreError(
+            f"cannot be read as a faiss index: {reason(error)}", where=str(path), remedy=_REMEDY
+        ) from error
+    if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+        raise StoreError("is not an index over inner products", where=str(path), remedy=_REMEDY)
+    return index
+
+
+def _read_exact(path: Path, count: int, dimension: int) -> NDArray[np.float32]:
+    try:
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise StoreError(f"cannot be read as vectors ({error})", where=str(path), remedy=_REMEDY) from error
+    if vectors.dtype != np.float32 or vectors.shape != (count, dimension):
+        raise StoreError(
+            f"holds {vectors.dtype} {list(vectors.shape)}, its index float32 [{count}, {dimension}]",
+            where=str(path),
+            remedy=_REMEDY,
+        )
+    return vectors.view(np.ndarray)
+
+
+def _live_rows(count: int, deleted: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """The rows that a search may give, ascending; None for all."""
+    if deleted is None or not len(deleted):
+        return None
+    live = np.ones(count, bool)
+    live[deleted] = False
+    return np.flatnonzero(live)
 
 
 def _selector(rows: NDArray[np.int64], count: int) -> faiss.IDSelector:
@@ -169,10 +292,23 @@ def _selector(rows: NDArray[np.int64], count: int) -> faiss.IDSelector:
     return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
 
 
-def _hits(rows: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Hit]:
-    return [Hit(row, score) for row, score in zip(rows.tolist(), scores.tolist(), strict=True)]
+def _ordered(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> Nearest:
+    """Best first; faiss leaves the order of equal scores open."""
+    if (scores[:, 1:] < scores[:, :-1]).all():
+        return Nearest(scores, rows)
+    scores = np.where(rows < 0, np.float32(-np.inf), scores)
+    order = np.lexsort((rows, -scores), axis=1)
+    return Nearest(np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1))
 
 
-def _reason(error: RuntimeError) -> str:
-    """What faiss says, without its source file and line."""
-    return str(error).rsplit("failed: ", 1)[-1].strip()
+def _nothing(queries: int) -> Nearest:
+    return Nearest(np.empty((queries, 0), np.float32), np.empty((queries, 0), np.int64))
+
+
+def _padded(nearest: Nearest, top_k: int) -> Nearest:
+    missing = top_k - nearest.rows.shape[1]
+    if not missing:
+        return nearest
+    wider = ((0, 0), (0, missing))
+    scores = np.pad(nearest.scores, wider, constant_values=-np.inf)
+    return Nearest(scores, np.pad(nearest.rows, wider, constant_values=-1))
