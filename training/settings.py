@@ -32,6 +32,12 @@ class ScratchModel(BaseModel):
         default=4, ge=1, description="Layers of Embseq, at most Gen's: it starts as the first of them."
     )
     heads: int = Field(default=4, ge=1, description="Attention heads.")
+    averaging_layers: int = Field(
+        default=1,
+        ge=0,
+        description="First layers whose attention starts as the average of what it sees, so that lookups begin by "
+        "comparing words; 0: random like the others.",
+    )
     context_length: int = Field(default=1024, ge=64, description="Positions that Gen can tell apart, in tokens.")
 
 
