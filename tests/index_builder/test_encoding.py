@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import numpy as np
 import psutil
@@ -22,7 +24,7 @@ from index_builder.encoding_settings import EncodingSettings
 from index_builder.settings import BuildSettings
 from index_builder.shards import Shards
 from semiparametric.embedding import embed_passages, tokenize_passages
-from semiparametric.errors import CosupError, InputError, PairError
+from semiparametric.errors import CosupError, InputError
 from semiparametric.formats import Passage
 from semiparametric.pair import load_embseq, read_spec
 from semiparametric.store import CorpusSummary
@@ -63,7 +65,7 @@ class Build:
         return [path.read_bytes() for path in sorted((self.folder / "shards").glob("*.npy"))]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -142,7 +144,7 @@ def test_the_next_shard_is_read_and_tokenized_before_this_one_is_asked_for(tiny_
 
     encoded = ShardEncoder(plan).run(jobs())
     assert next(encoded).number == 0
-    assert read[1].wait(20)
+    assert read[1].wait(60)
     assert not read[2].is_set()
     assert [shard.number for shard in encoded] == [1, 2]
 
@@ -198,71 +200,76 @@ def test_settings_that_contradict_one_another_are_refused(given: dict[str, objec
 
 @pytest.mark.slow
 @pytest.mark.system
-@pytest.mark.timeout(240)
-def test_two_workers_make_the_bytes_of_one_process_though_one_of_them_was_killed(
-    tmp_path: Path, tiny_pair: Path
-) -> None:
+@pytest.mark.timeout(600)
+def test_a_worker_that_dies_is_named_and_one_process_goes_on_with_its_shards(tmp_path: Path, tiny_pair: Path) -> None:
     passages = entries(1200)
-    alone = Build(tmp_path / "alone", tiny_pair, passages)
-    alone.encode()
     build = Build(tmp_path / "two", tiny_pair, passages, device="cpu,cpu")
-    killer = Thread(target=kill_a_worker, args=(build,))
-    killer.start()
+
+    def kill_a_worker() -> None:
+        encoders_of(os.getpid())[0].kill()
+
     said = r"shards/worker-[01]\.log: the worker of cpu ended by SIGKILL\. .* same command resumes"
-    with pytest.raises(CosupError, match=said):
+    with once_shards_are_there(build, kill_a_worker), pytest.raises(CosupError, match=said):
         build.encode()
-    killer.join()
+    assert not encoders_of(os.getpid())
     left = build.bytes_of_shards()
     assert 0 < len(left) < 75
-    assert not encoders_of(os.getpid())
+    build.settings = build.settings.model_copy(update={"device": "cpu"})
     build.encode()
     assert build.report.resumed == 16 * len(left)
+    alone = Build(tmp_path / "alone", tiny_pair, passages)
+    alone.encode()
     assert build.bytes_of_shards() == alone.bytes_of_shards()
 
 
 @pytest.mark.slow
 @pytest.mark.system
-@pytest.mark.timeout(120)
-def test_a_pair_that_workers_cannot_load_is_refused_as_in_one_process(tmp_path: Path, tiny_pair: Path) -> None:
-    build = Build(tmp_path / "build", tiny_pair, entries(40), device="cpu,cpu")
-    build.settings = build.settings.model_copy(update={"pair": tmp_path / "nowhere"})
-    with pytest.raises(PairError, match=r"nowhere: not a pair: there is no pair\.json"):
-        build.encode()
-    assert "PairError" in (tmp_path / "build/shards/worker-0.log").read_text()
+@pytest.mark.timeout(600)
+def test_ctrl_c_ends_all_workers(tmp_path: Path, tiny_pair: Path) -> None:
+    build = Build(tmp_path / "two", tiny_pair, entries(1200), device="cpu,cpu")
+
+    def press_ctrl_c() -> None:
+        workers = encoders_of(os.getpid())
+        for worker in workers:  # as a terminal does, to all; it is for the first process to end them
+            worker.send_signal(signal.SIGINT)
+        made = len(build.bytes_of_shards())
+        wait_until(lambda: len(build.bytes_of_shards()) > made)
+        assert len(encoders_of(os.getpid())) == 2
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with once_shards_are_there(build, press_ctrl_c), pytest.raises(KeyboardInterrupt):
+            build.encode()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not encoders_of(os.getpid())
+    assert 0 < len(build.bytes_of_shards()) < 75
 
 
 @pytest.mark.slow
 @pytest.mark.system
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_workers_end_with_the_process_that_started_them(tmp_path: Path, tiny_pair: Path, number: int) -> None:
+@pytest.mark.timeout(600)
+def test_workers_end_with_the_process_that_started_them(tmp_path: Path, tiny_pair: Path) -> None:
     build = Build(tmp_path / "build", tiny_pair, entries(20_000))
-    script = "import sys; from tests.index_builder.test_encoding import encode_until_stopped as run; run(*sys.argv[1:])"
+    script = "import sys; from tests.index_builder.test_encoding import encode_until_killed as run; run(*sys.argv[1:])"
     command = [sys.executable, "-c", script, str(tmp_path / "build"), str(tiny_pair)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with (tmp_path / "said").open("w") as said:
-        child = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=said, start_new_session=True)
+    child = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: child.poll() is None and len(build.bytes_of_shards()) > 1, 90)
+        wait_until(lambda: child.poll() is None and len(build.bytes_of_shards()) > 1)
         workers = encoders_of(child.pid)
         assert len(workers) == 2
-        if number == signal.SIGINT:
-            os.killpg(child.pid, number)  # as a terminal does
-        else:
-            child.send_signal(number)
-        child.wait(20)
-        _, alive = psutil.wait_procs(workers, 20)
+        child.kill()
+        child.wait(60)
+        _, alive = psutil.wait_procs(workers, 60)
         assert not alive
     finally:
         child.kill()
-    text = (tmp_path / "said").read_text()
-    assert ("KeyboardInterrupt" in text) == (number == signal.SIGINT)
-    assert "BrokenPipe" not in text
 
 
-def encode_until_stopped(folder: str, pair: str) -> None:
+def encode_until_killed(folder: str, pair: str) -> None:
     """What the child of the test above does."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in children of background jobs
     values = {"pair": pair, "corpus": [folder], "out": folder, "shard_passages": 16, "device": "cpu,cpu"}
     settings = BuildSettings.resolve(values | {"encoding_threads": 1})
     with PassageTable(Path(folder) / "passages.arrow") as passages:
@@ -277,7 +284,15 @@ def encoders_of(pid: int) -> list[psutil.Process]:
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
-def kill_a_worker(build: Build) -> None:
-    """SIGKILL once the first shards are there."""
-    wait_until(lambda: len(build.bytes_of_shards()) > 1, 90)
-    encoders_of(os.getpid())[0].kill()
+@contextmanager
+def once_shards_are_there(build: Build, action: Callable[[], None]) -> Iterator[None]:
+    """Do something in a thread while the build encodes."""
+
+    def act() -> None:
+        wait_until(lambda: len(build.bytes_of_shards()) > 1)
+        action()
+
+    with ThreadPoolExecutor(1) as thread:
+        acting = thread.submit(act)
+        yield
+        acting.result()
