@@ -32,6 +32,7 @@ from index_builder.build import build_index, source_passages
 from index_builder.rebuild import rebuild_index
 from index_builder.settings import BuildSettings, RebuildSettings
 from semiparametric.formats import Passage, write_jsonl
+from semiparametric.pair import load_embseq
 from semiparametric.store import Store, current_version
 
 OPERATIONS = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree"}
@@ -158,7 +159,8 @@ class Asking:
         self.answered = 0
 
     def __call__(self) -> None:
-        """One lookup; it raises where it finds nothing."""
+        """One lookup, and a pause that leaves the processor to the build; it raises where it finds nothing."""
+        pause()
         with Store.open(self._index, check=False) as store:
             (hits,) = store.search(np.ones((1, store.dimension), np.float32), 1)
             store.passage(hits[0].row)
@@ -239,9 +241,9 @@ def scenes(pair: Path, corpus: Path, folder: Path) -> Iterator[tuple[str, Run, P
     def build(source: Path) -> Run:
         return lambda out: _ignored(build_index(BuildSettings.resolve(common | {"corpus": [source], "out": out})))
 
-    run_in_child(build(half), folder / "served-half", Moment(), _pause)
+    run_in_child(build(half), folder / "served-half", Moment(), pause)
     yield "build", build(whole), folder / "served-half"
-    run_in_child(build(whole), folder / "served-whole", Moment(), _pause)
+    run_in_child(build(whole), folder / "served-whole", Moment(), pause)
     write_jsonl(whole, _changed(passages))
     rebuild: Run = lambda out: _ignored(rebuild_index(RebuildSettings.resolve({"index": out})))  # noqa: E731
     yield "rebuild", rebuild, folder / "served-whole"
@@ -256,7 +258,15 @@ def _changed(passages: list[Passage]) -> Iterator[Passage]:
     yield Passage(id="new", title="New", text="A passage that was not there.")
 
 
-def _pause() -> None:
+def one_thread() -> None:
+    """No pool of threads, which a fork would lose."""
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def pause() -> None:
+    """A hundredth of a second."""
     time.sleep(0.01)
 
 
@@ -272,8 +282,8 @@ def main(
     kills: Annotated[int, typer.Option(help="Kills of the build, and of the rebuild.")] = 20,
     seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
 ) -> None:
-    torch.set_num_threads(1)  # and no pool of threads, which a fork would lose
-    faiss.omp_set_num_threads(1)
+    one_thread()
+    load_embseq(pair)  # so that its libraries are imported once and for all
     good = True
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
