@@ -16,6 +16,7 @@ from semiparametric.formats import Passage
 from semiparametric.pair import Gen
 from semiparametric.spec import PairSpec, PassageForm, PromptForm
 from semiparametric.store import BuildRecord, Store, VersionWriter
+from semiparametric.store.index_plan import IndexPlan
 
 PLAIN, CITED = 16, 32  # free tokens before each [Ret] and in each cited segment
 QUESTION_WORDS, PASSAGE_TOKENS = 30, 120
@@ -100,7 +101,7 @@ def _store(passages: list[Passage], dimension: int, folder: Path) -> Store:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     writer = VersionWriter(folder)
     corpus = writer.write_passages(passages)
-    index = writer.write_vectors([vectors], "flat", {})
+    index = writer.write_vectors([vectors], IndexPlan.flat(dimension))
     now = datetime.now(UTC)
     build = BuildRecord(sources=["random"], settings={}, libraries={}, started=now, finished=now)
     writer.publish(name="random", fingerprint="random", corpus=corpus, index=index, build=build)

@@ -7,6 +7,7 @@ from semiparametric.embedding import embed_passages
 from semiparametric.formats import Passage
 from semiparametric.pair import load_embseq
 from semiparametric.store import BuildRecord, VersionWriter
+from semiparametric.store.index_plan import IndexPlan
 
 PASSAGES = [
     Passage(id="lamp", title="The lamp", text="The lamp is lit at dusk.", source="log.md", metadata={"place": "tower"}),
@@ -21,7 +22,8 @@ def build_small_index(pair: Path, out: Path, *, fingerprint: str | None = None, 
     embseq = load_embseq(pair)
     writer = VersionWriter(out)
     corpus = writer.write_passages(PASSAGES)
-    summary = writer.write_vectors([embed_passages(embseq, PASSAGES, dimension=dimension)], "flat", {})
+    vectors = embed_passages(embseq, PASSAGES, dimension=dimension)
+    summary = writer.write_vectors([vectors], IndexPlan.flat(vectors.shape[1]))
     fingerprint = fingerprint or embseq.spec.fingerprint
     now = datetime.now(UTC)
     build = BuildRecord(sources=["tests"], settings={}, libraries={}, started=now, finished=now)

@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiparametric.store.backend import Nearest, Vectors
-from semiparametric.store.index_summary import IndexSummary
+from semiparametric.store.index_plan import IndexPlan
 from semiparametric.store.manifest import Manifest, VectorPart
-from semiparametric.store.vectors import VectorIndex
-
-_FLAT = {"index_type": "flat", "index_parameters": {}, "recall_at_10": 1.0, "recall_queries": "none: exact"}
+from semiparametric.store.vectors import Indexed, VectorIndex
 
 
 class Parts:
@@ -35,7 +33,7 @@ class Parts:
         self._starts = np.cumsum([0, *(len(part) for part in parts)])
         self._live = np.diff(self._starts) - np.diff(np.searchsorted(deleted, self._starts))
         self._shards = shards if shards > 1 else 0
-        self._pool = _pool(shards) if shards > 1 else None
+        self._pool = shard_threads(shards) if shards > 1 else None
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -108,7 +106,7 @@ def open_parts(manifest: Manifest, folder: Path, deleted: NDArray[np.int64]) -> 
     with ExitStack() as opened:
         for part in manifest.parts:
             inside = deleted[slice(*np.searchsorted(deleted, [start, start + part.count]))] - start
-            index = manifest.index if not part.delta else manifest.index.model_copy(update=_FLAT)
+            index = IndexPlan.flat(manifest.index.dimension) if part.delta else manifest.index
             parts.append(open_vectors(part, index, folder, inside))
             opened.callback(parts[-1].close)
             start += part.count
@@ -116,7 +114,7 @@ def open_parts(manifest: Manifest, folder: Path, deleted: NDArray[np.int64]) -> 
     return Parts(parts, deleted, shards=shards)
 
 
-def open_vectors(part: VectorPart, index: IndexSummary, folder: Path, deleted: NDArray[np.int64]) -> Vectors:
+def open_vectors(part: VectorPart, index: Indexed, folder: Path, deleted: NDArray[np.int64]) -> Vectors:
     """Open one part: what holds it, the manifest says.
 
     Args:
@@ -140,7 +138,7 @@ def open_vectors(part: VectorPart, index: IndexSummary, folder: Path, deleted: N
             deleted=deleted,
         )
     exact = None if part.exact is None else folder / part.exact
-    return Interim(folder / str(part.file), index, deleted=deleted, exact=exact)
+    return VectorIndex(folder / str(part.file), index, deleted=deleted, exact=exact)
 
 
 def merged(found: Sequence[Nearest], queries: int, top_k: int) -> Nearest:
@@ -152,8 +150,8 @@ def merged(found: Sequence[Nearest], queries: int, top_k: int) -> Nearest:
     return Nearest(np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1))
 
 
-def _pool(shards: int) -> ThreadPoolExecutor:
-    """A thread for each shard; together they use as many cores as one search of one index would."""
+def shard_threads(shards: int) -> ThreadPoolExecutor:
+    """Threads for so many shards; together they use as many cores as one index would."""
     cores = len(os.sched_getaffinity(0))
     own = max(1, faiss.omp_get_max_threads() // shards)  # faiss's setting is one of each calling thread
     return ThreadPoolExecutor(
@@ -162,32 +160,3 @@ def _pool(shards: int) -> ThreadPoolExecutor:
         initializer=faiss.omp_set_num_threads,
         initargs=(own,),
     )
-
-
-# ruff: noqa: ANN001, ANN201, D101, D102
-class Interim:  # until VectorIndex has this form itself
-    def __init__(self, path: Path, index: IndexSummary, *, deleted: NDArray[np.int64], exact: Path | None) -> None:
-        self.i = VectorIndex(path, index.index_type, index.index_parameters)
-        self.live = np.delete(np.arange(len(self.i)), deleted)
-        self.keeps_vectors = True
-        self.dimension = self.i.dimension
-
-    def __len__(self) -> int:
-        return len(self.i)
-
-    def search(self, queries, top_k, *, rows=None):
-        if rows is None and len(self.live) < len(self):
-            rows = self.live
-        hits = self.i.search(queries, top_k, rows=rows)
-        k = max(map(len, hits))
-        n = Nearest(np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), -1, np.int64))
-        for a, h in enumerate(hits):
-            for b, x in enumerate(h):
-                n.scores[a, b], n.rows[a, b] = x.score, x.row
-        return n
-
-    def reconstruct(self, rows):
-        return self.i._index.reconstruct_batch(rows)
-
-    def close(self) -> None:
-        pass

@@ -5,18 +5,16 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from semiparametric.formats import Passage
 from semiparametric.store.checksums import digests_of, verify_checksums, write_checksums
 from semiparametric.store.failures import storage_errors
+from semiparametric.store.index_plan import IndexPlan
 from semiparametric.store.index_summary import IndexSummary
+from semiparametric.store.index_writing import Blocks
 from semiparametric.store.layout import (
     CHECKSUMS,
     MANIFEST,
     PASSAGES,
-    VECTORS,
     killed_builds,
     next_version,
     partial_folder,
@@ -30,12 +28,11 @@ from semiparametric.store.manifest import (
     write_manifest,
 )
 from semiparametric.store.milvus_collections import summarise, write_collection
+from semiparametric.store.part_writing import write_parts
 from semiparametric.store.passage_writing import write_passages
 from semiparametric.store.passages import PassageTable
 from semiparametric.store.publish import publish, seal
 from semiparametric.store.reader import open_version
-from semiparametric.store.recall import measure_recall
-from semiparametric.store.vectors import VectorIndex, write_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +53,7 @@ class VersionWriter:
         self.index = index
         self.version = next_version(index)
         self.folder = partial_folder(index, self.version)
-        self._collection: VectorPart | None = None
+        self._parts: list[VectorPart] = []
         killed = killed_builds(index)
         with storage_errors(index):
             if killed and self.version not in killed:
@@ -77,40 +74,28 @@ class VersionWriter:
         """The passages written, by row."""
         return PassageTable(self.folder / PASSAGES)
 
-    def write_vectors(
-        self, blocks: Iterable[NDArray[np.float32]], index_type: str, parameters: Mapping[str, int]
-    ) -> IndexSummary:
-        """Write `index.faiss` and measure its recall.
+    def write_vectors(self, blocks: Blocks, plan: IndexPlan) -> IndexSummary:
+        """Write the vectors as FAISS indexes, choose their search setting and measure their recall.
 
         Args:
-            blocks: Sequence embeddings, `float32[n, d]` each, in the order of the passages; read three times.
-            index_type: A name in `INDEX_TYPES`.
-            parameters: The type's numbers, all of them.
+            blocks: Sequence embeddings, `float32[n, d]` each, in the order of the passages; read several times.
+            plan: How to index them.
 
         Raises:
-            InputError: The index type is unknown, or there is no vector.
+            InputError: There is no vector, or the plan cannot be carried out with these.
             StoreError: The disk is full.
         """
-        path = self.folder / VECTORS
         with storage_errors(self.index):
-            write_vectors(path, blocks, index_type, parameters)
-        index = VectorIndex(path, index_type, parameters)
-        recall, queries = measure_recall(index, blocks)
-        return IndexSummary(
-            dimension=index.dimension,
-            index_type=index_type,
-            index_parameters=dict(parameters),
-            recall_at_10=recall,
-            recall_queries=queries,
-        )
+            self._parts, summary = write_parts(self.folder, blocks, plan)
+        return summary
 
     def write_collection(
         self,
-        blocks: Iterable[NDArray[np.float32]],
+        blocks: Blocks,
         *,
         uri: str | None,
         index_type: str,
-        parameters: Mapping[str, int | str],
+        parameters: Mapping[str, int | str | None],
     ) -> IndexSummary:
         """Write the vectors into Milvus instead of a file, and measure the recall of lookups there.
 
@@ -118,22 +103,31 @@ class VersionWriter:
             blocks: As for `write_vectors`.
             uri: Where Milvus is; a local database in the index's folder if None.
             index_type: `flat`, `hnsw`, or `auto` for what Milvus itself takes.
-            parameters: The type's numbers.
+            parameters: The type's numbers; the usual one for each that is missing or None.
 
         Raises:
             InputError: The index type is none of those, or there is no vector.
             StoreError: Milvus does not answer or refuses, or the disk is full.
         """
         with storage_errors(self.index):
-            self._collection = write_collection(
+            collection = write_collection(
                 self.index, self.version, blocks, uri=uri, index_type=index_type, parameters=parameters
             )
-        return summarise(self._collection, self.index, blocks, index_type=index_type, parameters=parameters)
+        self._parts = [collection]
+        return summarise(collection, self.index, blocks, index_type=index_type, parameters=parameters)
 
     def publish(
         self, *, name: str, fingerprint: str, corpus: CorpusSummary, index: IndexSummary, build: BuildRecord
     ) -> Manifest:
-        """Complete the version, verify it by reopening, and make it the served one.
+        """Complete the version, verify it by reopening, and make it the served one; errors as `complete`."""
+        manifest = self.complete(name=name, fingerprint=fingerprint, corpus=corpus, index=index, build=build)
+        self.serve()
+        return manifest
+
+    def complete(
+        self, *, name: str, fingerprint: str, corpus: CorpusSummary, index: IndexSummary, build: BuildRecord
+    ) -> Manifest:
+        """Write manifest and checksums, and verify all that was written by reading it.
 
         Raises:
             StoreError: What was written does not read back whole, or the disk is full. The served version is untouched.
@@ -144,8 +138,8 @@ class VersionWriter:
             fingerprint=fingerprint,
             corpus=corpus,
             passage_files=[PassageFile(file=PASSAGES, count=corpus.count)],
-            store="milvus" if self._collection else "faiss",
-            parts=[self._collection or VectorPart(file=VECTORS, count=corpus.count)],
+            store="milvus" if any(part.collection for part in self._parts) else "faiss",
+            parts=self._parts,
             index=index,
             build=build,
         )
@@ -156,10 +150,18 @@ class VersionWriter:
             verify_checksums(self.folder, names)
             open_version(self.folder, fingerprint=fingerprint, check=False).close()
             self._keep_only({CHECKSUMS, *names})
+        return manifest
+
+    def serve(self) -> None:
+        """Make the completed version the served one.
+
+        Raises:
+            StoreError: The disk is full. The served version is untouched.
+        """
+        with storage_errors(self.index):
             seal(self.index, self.version)
             publish(self.index, self.version)
         logger.info("%s: version %d is now served", self.index, self.version)
-        return manifest
 
     def _keep_only(self, names: set[str]) -> None:
         for entry in self.folder.iterdir():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from semiparametric.formats import Passage
 from semiparametric.store import BuildRecord, Extension, Manifest, VersionWriter
-from semiparametric.store.index_types import index_type
+from semiparametric.store.index_plan import IndexPlan
 
 PAIR = "pair-a"
 
@@ -32,11 +32,19 @@ def record() -> BuildRecord:
 
 
 def build(
-    index: Path, entries: Sequence[Passage], vectors: NDArray[np.float32], kind: str = "flat", fingerprint: str = PAIR
+    index: Path,
+    entries: Sequence[Passage],
+    vectors: NDArray[np.float32],
+    kind: str = "flat",
+    fingerprint: str = PAIR,
+    shards: int = 1,
+    **more: object,
 ) -> Manifest:
     writer = VersionWriter(index)
     corpus = writer.write_passages(entries)
-    summary = writer.write_vectors([vectors], kind, index_type(kind).parameters)
+    numbers = {"hnsw_ef_search": 128, "ivf_nprobe": 8}
+    plan = IndexPlan.checked(kind, numbers, count=len(vectors), dimension=vectors.shape[1], shards=shards, **more)
+    summary = writer.write_vectors([vectors], plan)
     return writer.publish(name="tests", fingerprint=fingerprint, corpus=corpus, index=summary, build=record())
 
 
