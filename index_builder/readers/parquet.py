@@ -59,11 +59,11 @@ class ParquetRows:
 
 def _rows(batch: pa.RecordBatch) -> Iterator[Any]:
     try:
-        yield from batch.to_pylist()
+        yield from batch.to_pylist(maps_as_pydicts="lossy")
     except UnicodeDecodeError:  # all of a batch or nothing: find the row
         for at in range(batch.num_rows):
             try:
-                yield batch.slice(at, 1).to_pylist()[0]
+                yield batch.slice(at, 1).to_pylist(maps_as_pydicts="lossy")[0]
             except UnicodeDecodeError as error:
                 yield error
 
@@ -76,8 +76,6 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if isinstance(value, list) and value and all(isinstance(entry, tuple) for entry in value):  # a map
-        value = dict(value)
     if isinstance(value, dict):
         entries = {str(name): _plain(entry) for name, entry in value.items()}
         return {name: entry for name, entry in entries.items() if entry is not None}

@@ -1,10 +1,19 @@
-"""Splitting: sentence ends, the limit, nothing lost."""
+"""Splitting: sentence ends, the limit in words or in a pair's tokens, overlap, nothing lost."""
 
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index_builder.documents import Block, Section
-from index_builder.splitting import by_words, count_words
+from index_builder.pair_tokens import by_tokens
+from index_builder.splitting import Piece, Splitter, by_words, count_words
+from semiparametric.control import encode_text
+from semiparametric.errors import InputError, PairError
+from semiparametric.pair import load_embseq, load_gen
+from tests.pair_kinds import save_pair_of
 
 
 def split(text: str, passage_words: int, *, verbatim: bool = False) -> list[str]:
@@ -51,3 +60,113 @@ def test_no_text_is_lost_and_no_limit_exceeded(text: str, limit: int) -> None:
     parts = split(text, limit)
     assert "".join("".join(parts).split()) == "".join(text.split())
     assert all(1 <= count_words(part) <= limit for part in parts)
+
+
+TALE = " ".join(f"Ann {n} lit it{' and sang' * (n % 4)}." for n in range(40))
+
+
+def pieces(splitter: Splitter, text: str, title: str = "Lamp") -> list[Piece]:
+    return splitter.split(Section(title, (Block(text),)))
+
+
+@pytest.mark.parametrize("limit", [24, 40, None])
+def test_a_pair_reads_each_passage_whole_with_its_title(tiny_pair: Path, limit: int | None) -> None:
+    embseq, gen = load_embseq(tiny_pair), load_gen(tiny_pair)
+    found = pieces(by_tokens(tiny_pair, limit), TALE)
+    shown = [embseq.spec.passage.render(piece.title, piece.text) for piece in found]
+    lengths = [len(embseq.tokenizer(text).input_ids) for text in shown]
+    assert max(lengths) <= (limit or embseq.spec.passage.max_tokens)
+    assert max(len(encode_text(gen.tokenizer, text)) for text in shown) <= embseq.spec.passage.max_tokens
+    assert " ".join(piece.text for piece in found).split() == TALE.split()
+    assert {piece.title for piece in found} == {"Lamp"}
+
+
+def test_passages_in_tokens_end_where_sentences_end_and_fill_their_room(tiny_pair: Path) -> None:
+    splitter = by_tokens(tiny_pair)
+    found = pieces(splitter, TALE)
+    assert all(piece.text.endswith(".") for piece in found)
+    sizes = splitter.count([splitter.form(piece.title, piece.text) for piece in found])
+    sentence = max(splitter.count(TALE.split(". ")))
+    assert min(sizes[:-1]) + 2 * sentence > splitter.limit
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    text=st.text(alphabet=st.sampled_from("ab .!?\n\t(\"'\u00e9\u706f\u3002\U0001f3051"), max_size=400),
+    title=st.text(alphabet=st.sampled_from("Lamp > \u706f"), max_size=120),
+    limit=st.integers(16, 64),
+)
+def test_no_text_is_lost_and_nothing_cut_off_in_tokens(tiny_pair: Path, text: str, title: str, limit: int) -> None:
+    splitter = by_tokens(tiny_pair, limit)
+    found = pieces(splitter, text, title)
+    assert "".join("".join(piece.text for piece in found).split()) == "".join(text.split())
+    sizes = splitter.count([splitter.form(piece.title, piece.text) for piece in found])
+    assert all(size <= splitter.limit for size in sizes)
+
+
+def test_tokenizers_that_join_differently_than_they_split_cut_nothing_off() -> None:
+    def count(texts: object) -> list[int]:
+        assert isinstance(texts, list)
+        return [len(text.split()) + 3 * text.count(". ") for text in texts]  # whole texts are longer than their parts
+
+    splitter = Splitter(30, count)
+    found = pieces(splitter, "One two three four. " * 50)
+    assert all(size <= 30 for size in count([piece.text for piece in found]))
+    assert sum(count_words(piece.text) for piece in found) == 200
+
+
+def test_a_word_longer_than_a_passage_is_cut_between_characters(tiny_pair: Path) -> None:
+    word = "Q\u00e9" * 3000
+    found = pieces(by_tokens(tiny_pair, 32), f"Before. {word} After.")
+    assert "".join("".join(piece.text for piece in found).split()) == f"Before.{word}After."
+
+
+def test_a_title_longer_than_half_a_passage_is_cut_between_words(tiny_pair: Path) -> None:
+    title = " ".join(f"chapter {n}" for n in range(500))
+    splitter = by_tokens(tiny_pair, 40)
+    (piece,) = pieces(splitter, "The lamp.", title)
+    assert title.startswith(piece.title + " ")
+    assert splitter.limit // 4 < splitter.count([splitter.form(piece.title, "")])[0] <= splitter.limit // 2
+    assert pieces(by_words(10), "The lamp.", title)[0].title == title
+
+
+@pytest.mark.parametrize("overlap", [6, 12, 30])
+def test_overlap_repeats_whole_sentences_from_the_end_of_the_passage_before(overlap: int) -> None:
+    sentences = [f"Sentence number {n} has six words." for n in range(40)]
+    found = [piece.text for piece in pieces(by_words(60, overlap), " ".join(sentences))]
+    for before, after in pairwise(found):
+        repeated = [sentence for sentence in sentences if sentence in before and sentence in after]
+        assert len(repeated) == overlap // 6
+        assert before.endswith(" ".join(repeated))
+        assert after.startswith(" ".join(repeated))
+    assert all(count_words(text) <= 60 for text in found)
+    assert all(any(sentence in text for text in found) for sentence in sentences)
+
+
+def test_a_sentence_longer_than_the_overlap_is_not_repeated() -> None:
+    found = [piece.text for piece in pieces(by_words(20, 5), "Here are some words that go on and on. " * 6)]
+    assert sum(map(count_words, found)) == 54
+
+
+def test_passages_know_the_page_that_they_begin_on() -> None:
+    blocks = (Block("One two three. Four five six.", page=1), Block("Seven eight nine.", page=2))
+    assert [(piece.text, piece.page) for piece in by_words(3).split(Section("T", blocks))] == [
+        ("One two three.", 1),
+        ("Four five six.", 1),
+        ("Seven eight nine.", 2),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["plain", "shared"])
+def test_both_tokenizers_of_a_pair_are_asked(tmp_path: Path, kind: str) -> None:
+    save_pair_of(tmp_path / "pair", kind)  # type: ignore[arg-type]
+    assert by_tokens(tmp_path / "pair").count(["The lamp.", ""])[1] == 0
+
+
+def test_limits_beyond_what_a_pair_reads_are_refused(tiny_pair: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"passage_tokens: the pair reads 64 tokens .* Choose 64 at most"):
+        by_tokens(tiny_pair, 65)
+    with pytest.raises(InputError, match=r"overlap_tokens: 33 tokens are more than half a passage of 64. Choose 32"):
+        by_tokens(tiny_pair, overlap=33)
+    with pytest.raises(PairError, match="not a pair"):
+        by_tokens(tmp_path)
