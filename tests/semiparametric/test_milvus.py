@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -179,12 +180,16 @@ def test_a_second_process_is_told_that_the_database_is_open_and_closing_frees_it
 
 
 def test_a_collection_begun_by_a_killed_build_is_dropped_by_the_next(tmp_path: Path) -> None:
-    def killed() -> Iterator[Vectors]:
-        yield vectors()
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_collection(tmp_path, 1, killed(), uri=None, index_type="flat", parameters={})
+    code = (
+        "import os, signal, sys; from pathlib import Path; import numpy as np\n"
+        "from semiparametric.store.milvus_collections import write_collection\n"
+        "def blocks():\n"
+        "    yield np.ones((500, 8), np.float32)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_collection(Path(sys.argv[1]), 1, blocks(), uri=None, index_type='flat', parameters={})\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=120, check=False)
+    assert killed.returncode == -signal.SIGKILL
     left = json.loads((tmp_path / LEDGER).read_text())[0]["collection"]
     assert collections(tmp_path) == [left]
 
