@@ -108,12 +108,15 @@ def publish_version(
     sealed = _publish_sealed(order, writer, corpus, stages)
     if sealed:
         return sealed
+    plan = order.index_plan(corpus.count)  # what cannot be built is to be said before all is encoded
     with stages.stage("encode") as stage:
         blocks = encoded(stage)
     with stages.stage("index") as stage:
-        index = _indexed(order.settings, writer, blocks)
+        index = writer.write_vectors(blocks, plan) if plan else _collected(order.settings, writer, blocks)
         stage.count(passages=corpus.count)
         stage.tell(index_type=index.index_type, recall_at_10=index.recall_at_10)
+        if index.reason:
+            logger.info("index type %s: %s", index.index_type, index.reason)
     with stages.stage("verify") as stage:
         fingerprint, record = order.spec.fingerprint, order.record()
         manifest = writer.complete(name=order.name, fingerprint=fingerprint, corpus=corpus, index=index, build=record)
@@ -124,12 +127,10 @@ def publish_version(
     return manifest
 
 
-def _indexed(settings: BuildSettings, writer: VersionWriter, blocks: Blocks) -> IndexSummary:
-    if settings.store == "milvus":
-        return writer.write_collection(
-            blocks, uri=settings.milvus_uri, index_type=settings.index_type, parameters=settings.index_parameters
-        )
-    return writer.write_vectors(blocks, settings.index_type, settings.index_parameters)
+def _collected(settings: BuildSettings, writer: VersionWriter, blocks: Blocks) -> IndexSummary:
+    return writer.write_collection(
+        blocks, uri=settings.milvus_uri, index_type=settings.index_type, parameters=settings.index_parameters
+    )
 
 
 def _publish_sealed(order: Order, writer: VersionWriter, corpus: CorpusSummary, stages: Stages) -> Manifest | None:

@@ -7,6 +7,7 @@ import typer
 
 from index_builder.running_settings import RunningSettings
 from index_builder.settings import BuildCommandSettings, DeleteSettings, RebuildSettings, UpsertSettings
+from index_builder.tune_settings import TuneSettings
 from index_builder.versions_cli import add_version_commands
 from semiparametric.command import settings_command
 
@@ -98,6 +99,23 @@ def delete(settings: DeleteSettings) -> None:
         return _told(settings.index, done.manifest.version, done.manifest.corpus.count, done.published, done.counts)
 
     _run(settings, run, lambda: plan_delete(settings))
+
+
+@settings_command(
+    index_app,
+    "tune",
+    TuneSettings,
+    arguments=("index",),
+    help="Measure recall and time of each search setting of an index, draw them as tradeoff.png, and publish a version "
+    "with the cheapest setting that has the target recall.",
+)
+def tune(settings: TuneSettings) -> None:
+    """Tune and show what was measured."""
+    from index_builder.tune import tune as choose_setting
+    from semiparametric.store.layout import served_version
+
+    served_version(settings.index)  # before the lock, which would make the folder
+    typer.echo(str(choose_setting(settings)))
 
 
 add_version_commands(index_app)

@@ -14,6 +14,7 @@ from semiparametric.errors import InputError
 from semiparametric.pair import read_spec
 from semiparametric.spec import PairSpec
 from semiparametric.store import BuildRecord, CorpusSummary, Manifest
+from semiparametric.store.index_plan import IndexPlan
 from semiparametric.store.milvus_collections import check_milvus
 
 _LIBRARIES = (*ENCODING_LIBRARIES, "pyarrow")
@@ -50,6 +51,11 @@ class Order:
         spec.served_dimension(settings.dimension)
         check_encoding(settings)
         if settings.store == "milvus":
+            if settings.shards > 1:
+                raise InputError(
+                    f"shards is {settings.shards}",
+                    remedy="Leave it out: Milvus spreads the vectors over its nodes itself",
+                )
             check_milvus(settings.milvus_uri, settings.out, settings.index_type)
         for source in settings.corpus:
             if not source.exists():
@@ -62,6 +68,14 @@ class Order:
     def dimension(self) -> int:
         """Length of a vector."""
         return self.spec.served_dimension(self.settings.dimension)
+
+    def index_plan(self, count: int) -> IndexPlan | None:
+        """How so many vectors are to be indexed in files; None where Milvus holds them.
+
+        Raises:
+            InputError: Such an index cannot be built of so many.
+        """
+        return None if self.settings.store == "milvus" else self.settings.index_plan(count, self.dimension)
 
     @property
     def name(self) -> str:

@@ -54,8 +54,9 @@ def plan_build(settings: BuildSettings) -> Plan:
 
 
 def planned_index_type(order: Order, count: int) -> str:
-    """The index type of so many passages."""
-    return order.settings.index_type
+    """The index type of so many passages; raises what `Order.index_plan` does."""
+    plan = order.index_plan(count)
+    return plan.index_type if plan else f"{order.settings.index_type} in Milvus"
 
 
 def check_writable(index: Path) -> None:

@@ -124,6 +124,7 @@ def _described(manifest: "Manifest", versions: list[int]) -> list[tuple[str, str
         ("pair", manifest.fingerprint),
         ("dimension", str(index.dimension)),
         ("index type", f"{index.index_type} {numbers}".strip()),
+        *([("chosen since", index.reason)] if index.reason else []),
         ("recall@10", f"{index.recall_at_10:.4f} against exact search"),
         ("measured on", index.recall_queries),
         ("finished", f"{build.finished.isoformat(timespec='seconds')}, after {seconds:.1f} s"),

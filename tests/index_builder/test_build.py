@@ -73,7 +73,8 @@ def test_the_manifest_says_how_the_index_was_made(tmp_path: Path, tiny_pair: Pat
     assert manifest.fingerprint == read_spec(tiny_pair).fingerprint
     assert (manifest.corpus.count, manifest.corpus.metadata_fields) == (60, ["day"])
     assert (manifest.index.dimension, manifest.index.index_type) == (32, "hnsw")
-    assert manifest.index.index_parameters == {"hnsw_m": 8, "hnsw_ef_construction": 200, "hnsw_ef_search": 128}
+    assert manifest.index.index_parameters.keys() == {"hnsw_m", "hnsw_ef_construction", "hnsw_ef_search"}
+    assert manifest.index.index_parameters["hnsw_m"] == 8
     assert manifest.index.recall_at_10 >= 0.95
     assert manifest.index.recall_queries.startswith("vectors of 60 passages, each with Gaussian noise")
     assert manifest.build.sources == [str(corpus)]
@@ -282,15 +283,12 @@ def test_the_commands_end_with_one_clear_line(tmp_path: Path, tiny_pair: Path, c
         index_app, ["build", "--pair", str(tiny_pair), "--corpus", str(corpus), "--out", out, "--index-type", "x"]
     )
     assert unknown.exit_code == 2
-    assert "'--index-type': Value error, 'x' is not one of 'flat'" in unknown.stderr
+    assert "Value error, 'x' is not one of" in unknown.stderr
     short = run(
         index_app, ["build", "--pair", str(tiny_pair), "--corpus", str(corpus), "--out", out, "--passage-tokens", "0"]
     )
     assert (short.exit_code, "passage_tokens: Input should be greater than or equal to 8" in short.stderr) == (2, True)
 
 
-def test_every_index_type_and_each_of_its_numbers_is_a_setting(tmp_path: Path) -> None:
-    assert set(get_args(BuildSettings.model_fields["index_type"].annotation)) == set(INDEX_TYPES)
-    for name, index_type in INDEX_TYPES.items():
-        settings = BuildSettings.resolve({"pair": tmp_path, "corpus": tmp_path, "out": tmp_path, "index_type": name})
-        assert settings.index_parameters == index_type.parameters
+def test_every_index_type_is_a_setting_and_so_is_a_choice_among_them() -> None:
+    assert set(get_args(BuildSettings.model_fields["index_type"].annotation)) == {"auto", *INDEX_TYPES}
