@@ -1,6 +1,5 @@
 """Two hundred nights: nothing grows but what is kept."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -47,7 +46,7 @@ def test_two_hundred_rebuilds_leak_neither_disk_nor_handles(tmp_path: Path, tiny
             collect_garbage(index, KEPT)
         assert versions(index) == list(range(max(1, night + 2 - KEPT), night + 2))
         if night in {40, 200}:
-            measured.append((open_files(), mapped_files(index), bytes_below(index), len(os.listdir(index))))
+            measured.append((open_files(), mapped_files(index), bytes_below(index), len(list(index.iterdir()))))
     assert held(index) == entries
     Store.open(index, check=True).close()
     early, late = measured
