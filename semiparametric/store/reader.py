@@ -30,8 +30,8 @@ class StoredPassage(NamedTuple):
 class Store:
     """One published version of an index. All methods but `close` are safe to call from many threads at once.
 
-    A row that was deleted or replaced since the build is never found again, by whatever it is looked up. Its passage can
-    still be read by its row.
+    A row that was deleted or replaced since the build is never found again, by whatever it is looked up. Its passage
+    can still be read by its row.
 
     Attributes:
         name: The index's name.

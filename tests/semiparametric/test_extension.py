@@ -222,7 +222,9 @@ def test_any_row_of_changes_answers_as_one_build_of_what_is_left(
         ids = st.sampled_from([*sorted(held), "new1", "new2", "new3"])
         added = data.draw(st.lists(ids, unique=True, max_size=4))
         removable = sorted({*held} - {*added})
-        deleted = data.draw(st.lists(st.sampled_from(removable), unique=True, max_size=len(held) - 1)) if removable else []
+        deleted = (
+            data.draw(st.lists(st.sampled_from(removable), unique=True, max_size=len(held) - 1)) if removable else []
+        )
         fresh = random_vectors(len(added), 4, seed=step + 1)
         extend(index, [Passage(id=name, text=f"step {step}") for name in added], fresh, deleted)
         held = {name: vector for name, vector in held.items() if name not in deleted}
