@@ -210,6 +210,6 @@ def _held(lock: Path) -> bool:
 
 def _remote_problem(error: Exception) -> tuple[str, str]:
     return (
-        f"no Milvus answers there ({error})",
+        f"no Milvus answers there ({getattr(error, 'message', error)})",
         f"Start it, or look at the address and at the token in {TOKEN}",
     )
