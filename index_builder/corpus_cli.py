@@ -45,13 +45,14 @@ def corpus_python(settings: PythonCorpusSettings) -> None:
 def corpus_documents(settings: DocumentsCorpusSettings) -> None:
     """Make the corpus and say how many passages it has."""
     from index_builder.corpus import read_corpus
-    from index_builder.pair_tokens import by_tokens
     from index_builder.reading import REJECTS, reading_of
     from index_builder.splitting import by_words
     from semiparametric.formats import write_jsonl
 
     splitter = by_words(settings.words, settings.overlap_words)
     if settings.pair is not None:
+        from index_builder.pair_tokens import by_tokens  # loads torch
+
         splitter = by_tokens(settings.pair, settings.passage_tokens, settings.overlap_tokens)
     reading = reading_of(settings, splitter, settings.out.with_name(f"{settings.out.name.split('.')[0]}-{REJECTS}"))
     count = write_jsonl(settings.out, read_corpus(settings.documents, reading))

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from index_builder.near_duplicates import NearDuplicates
-from index_builder.pair_tokens import by_tokens
 from index_builder.reading_settings import Format, PassageSettings
 from index_builder.rejects import Rejects
 from index_builder.splitting import Splitter
@@ -69,5 +68,7 @@ def reading_for(settings: PassageSettings, *, pair: Path, out: Path, dry_run: bo
         InputError: The pair does not read passages of so many tokens.
         PairError: The pair cannot be read.
     """
+    from index_builder.pair_tokens import by_tokens  # loads torch, which reading without a pair does not need
+
     splitter = by_tokens(pair, settings.passage_tokens, settings.overlap_tokens)
     return reading_of(settings, splitter, None if dry_run else out / REJECTS)

@@ -95,7 +95,7 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
 
 
 def test_a_bad_row_of_parquet_is_named_by_its_number(tmp_path: Path) -> None:
-    rows = [{"id": "good", "text": "x"}, {"id": None, "text": "y"}, {"id": "last", "text": "z"}]
+    rows: list[dict[str, Any]] = [{"id": "good", "text": "x"}, {"id": None, "text": "y"}, {"id": "last", "text": "z"}]
     path = write_rows(tmp_path / "c.parquet", rows)
     with pytest.raises(InputError, match=r"c\.parquet, row 2, field id: Field required"):
         read(path)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -163,7 +164,7 @@ def test_paragraphs_of_kilt_are_the_passages_that_its_examples_cite(tmp_path: Pa
     assert passages == [paragraph.passage for paragraph in read_paragraphs(path)]
 
 
-DOCUMENTS = [
+DOCUMENTS: list[dict[str, Any]] = [
     {"id": "77", "title": "Lamp", "text": "It is lit.", "score": 1.5},
     {"title": "Tide", "text": " It turns.\n"},
     {"title": "Lamp", "text": "It is lit.", "id": "77"},
