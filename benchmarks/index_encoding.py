@@ -56,6 +56,7 @@ def main(
     """Measure and print the tables."""
     logging.disable(logging.INFO)
     torch.set_num_threads(threads)
+    clock = process_time if processor_time else perf_counter
     works = [Work(path, count, device, dtype, batch_tokens) for path in corpus]
     if peak_of:
         typer.echo(json.dumps(peak_here(peak_of, works[0])))
@@ -64,9 +65,9 @@ def main(
         pair = make_pair(Path(folder))
         rows, shares = [], []
         for work in works:
-            seconds, report = measure(pair, work, rounds, process_time if processor_time else perf_counter)
+            seconds, report = measure(pair, work, rounds, clock)
             rows += speed_rows(work, seconds, report.padding_share)
-            shares.append(share_of_matrix_rate(pair, work, report.tokens / median(seconds["ours"])))
+            shares.append(share_of_matrix_rate(pair, work, report.tokens / median(seconds["ours"]), clock))
     typer.echo(speed_table(rows, rounds))
     typer.echo("\n".join(["", *shares]))
     if memory:
@@ -115,9 +116,9 @@ def speed_rows(work: Work, seconds: dict[str, list[float]], padding_share: float
     return rows
 
 
-def share_of_matrix_rate(pair: Path, work: Work, tokens_per_second: float) -> str:
+def share_of_matrix_rate(pair: Path, work: Work, tokens_per_second: float, clock: Callable[[], float]) -> str:
     """Tokens/s of ours as a share of what one large matrix product reaches on the same device just now."""
-    rate = matrix_rate(work.device, perf_counter, bf16=work.dtype == "bfloat16")
+    rate = matrix_rate(work.device, clock, bf16=work.dtype == "bfloat16")
     model = load_embseq(pair).model
     multiplied = sum(weight.numel() for name, weight in model.named_parameters() if "embeddings" not in name)
     share = 2 * multiplied * tokens_per_second / 1e9 / rate

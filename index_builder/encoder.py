@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from semiparametric.batching import Batch
 from semiparametric.embedding import embed_batches, token_batches, tokenize_rendered
+from semiparametric.errors import InputError
 from semiparametric.pair import load_embseq
 
 OnPassages = Callable[[int], None]
@@ -99,12 +100,13 @@ class ShardEncoder:
 
     def __init__(self, plan: EncoderPlan) -> None:
         self._plan = plan
+        self._choose_device()
         self._embseq = load_embseq(plan.pair, device=plan.device, dtype=getattr(torch, plan.dtype))
 
     def run(self, jobs: Iterable[ShardJob], on_passages: OnPassages = lambda count: None) -> Generator[EncodedShard]:
         """Make one shard after another; a thread reads and tokenizes the next while the device computes this one."""
         upcoming = iter(jobs)
-        ahead = ThreadPoolExecutor(1, thread_name_prefix="reading-ahead")
+        ahead = ThreadPoolExecutor(1, thread_name_prefix="reading-ahead", initializer=self._choose_device)
         try:
             reading = ahead.submit(self._next, upcoming)
             while (prepared := reading.result()) is not None:
@@ -116,6 +118,12 @@ class ShardEncoder:
     def encode(self, job: ShardJob, on_passages: OnPassages = lambda count: None) -> EncodedShard:
         """Make one shard."""
         return self._encoded(self._prepared(job), on_passages)
+
+    def _choose_device(self) -> None:
+        """For this thread: else each worker would hold memory of the first GPU too."""
+        device = torch.device(self._plan.device)
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)
 
     def _next(self, jobs: Iterator[ShardJob]) -> _Prepared | None:
         job = next(jobs, None)
@@ -136,10 +144,17 @@ class ShardEncoder:
 
     def _encoded(self, prepared: _Prepared, on_passages: OnPassages) -> EncodedShard:
         job, plan = prepared.job, self._plan
-        with torch_threads(plan.threads):
-            encoded = embed_batches(
-                self._embseq, prepared.batches, len(job.texts), dimension=plan.dimension, on_batch=on_passages
-            )
+        try:
+            with torch_threads(plan.threads):
+                encoded = embed_batches(
+                    self._embseq, prepared.batches, len(job.texts), dimension=plan.dimension, on_batch=on_passages
+                )
+        except torch.OutOfMemoryError as error:
+            raise InputError(
+                f"{plan.batch_tokens} tokens at once are too many for the memory of {plan.device}",
+                where="--batch-tokens",
+                remedy="Try half of it. The shards that are there are encoded again with the new batches",
+            ) from error
         return EncodedShard(job.number, encoded, prepared.counts)
 
 

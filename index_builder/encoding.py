@@ -10,14 +10,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from index_builder.devices import Devices, find_devices
 from index_builder.encoder import Counts, EncoderPlan, OnPassages, ShardEncoder, ShardJob
 from index_builder.encoding_settings import EncodingSettings
 from index_builder.encoding_workers import encode_with_workers
+from index_builder.progress import passage_progress
 from index_builder.settings import BuildSettings
 from index_builder.shards import ShardInputs, Shards
 from semiparametric.formats import Passage
@@ -111,7 +109,7 @@ def encode(shards: Shards, passages: Rows, settings: BuildSettings, spec: PairSp
     if len(missing) < len(shards):
         logger.info("resuming: %d of %d shards are there", len(shards) - len(missing), len(shards))
     if missing:
-        with _progress() as progress:
+        with passage_progress() as progress:
             to_do = sum(len(shards.rows(number)) for number in missing)
             task = progress.add_task("encoding passages", total=len(passages), completed=len(passages) - to_do)
 
@@ -181,14 +179,3 @@ def _report(counts: Counts, passages: int, seconds: float) -> EncodingReport:
         truncated=counts.truncated,
         seconds=round(seconds, 3),
     )
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """Passages per second over the last while."""
-        return Text(f"{task.speed:.0f} passages/s" if task.speed else "")
-
-
-def _progress() -> Progress:
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn()
-    return Progress(*columns, console=Console(stderr=True))

@@ -154,12 +154,13 @@ def _connect(address: str | None) -> dict[str, float]:
                 logging_level=logging.WARNING,
                 log_to_driver=False,
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise InputError(
-                f"Ray's cluster cannot be joined ({error})",
-                where=f"--address {address}" if address else None,
-                remedy="Ask `ray status` on one of its machines, and give the address that `ray start --head` printed",
-            ) from error
+        except Exception as error:
+            what, remedy = "cannot be started on this machine", "Its logs are under /tmp/ray/session_latest/logs"
+            if address:
+                what = "cannot be joined"
+                remedy = "Ask `ray status` on one of its machines; give the address that `ray start --head` printed"
+            where = f"--address {address}" if address else "--engine ray"
+            raise InputError(f"Ray's cluster {what} ({error})", where=where, remedy=remedy) from error
         _quiet()
     return dict(ray.cluster_resources())
 

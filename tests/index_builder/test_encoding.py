@@ -15,6 +15,7 @@ from threading import Event
 import numpy as np
 import psutil
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from index_builder.devices import find_devices
@@ -157,6 +158,18 @@ def test_a_passage_that_cannot_be_read_ends_the_encoding_with_its_error(tiny_pai
     encoder = ShardEncoder(EncoderPlan(tiny_pair, "cpu", "float32", threads=1, batch_tokens=512, dimension=None))
     with pytest.raises(InputError, match="the file is gone"):
         list(encoder.run(jobs()))
+
+
+def test_too_little_memory_of_a_device_names_the_setting_to_change(
+    tiny_pair: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    encoder = ShardEncoder(EncoderPlan(tiny_pair, "cpu", "float32", threads=1, batch_tokens=512, dimension=None))
+    monkeypatch.setattr("index_builder.encoder.embed_batches", full)
+    with pytest.raises(InputError, match="--batch-tokens: 512 tokens at once are too many for the memory of cpu"):
+        encoder.encode(ShardJob(0, ["Lamp"]))
 
 
 def test_devices_of_a_cpu() -> None:
