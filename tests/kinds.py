@@ -10,10 +10,11 @@ import pytest
 OUTCOMES = ("passed", "failed", "error", "skipped")
 
 
-def kinds_of(report: pytest.TestReport) -> list[str]:
-    """The kinds that a test counts for."""
-    is_bad_input = "bad_input" in report.keywords or "refuse" in report.nodeid.split("::")[-1]
-    return ["system" if "system" in report.keywords else "unit"] + ["bad input"] * is_bad_input
+def kinds_of(report: pytest.TestReport | pytest.CollectReport) -> list[str]:
+    """The kinds that a test counts for; a file that cannot be imported counts once, as unit."""
+    keywords = report.keywords if isinstance(report, pytest.TestReport) else {}
+    is_bad_input = "bad_input" in keywords or "refuse" in report.nodeid.split("::")[-1]
+    return ["system" if "system" in keywords else "unit"] + ["bad input"] * is_bad_input
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
