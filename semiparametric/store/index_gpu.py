@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiparametric.store.index_plan import IndexPlan
+from semiparametric.store.index_training import bound_training
 
 logger = logging.getLogger(__name__)
 
@@ -48,14 +49,17 @@ def _trained_and_filled(blocks: Iterable[NDArray[np.float32]], count: int, plan:
     from semiparametric.store.index_writing import sample
 
     resources = faiss.StandardGpuResources()
+    untrained = plan.create()
+    kept = bound_training(untrained)
     try:
-        index = faiss.index_cpu_to_gpu(resources, 0, plan.create())
+        index = faiss.index_cpu_to_gpu(resources, 0, untrained)
     except RuntimeError as error:
         logger.info("the GPU does not know this index type, the CPU builds it: %s", error)
         return None
     logger.info("training and filling the index on a GPU")
     if not index.is_trained:
         index.train(sample(blocks, count, plan.training_vectors))
+    del kept
     for portion in _portions(blocks):
         index.add(portion)
     return faiss.index_gpu_to_cpu(index)

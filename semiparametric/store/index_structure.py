@@ -8,7 +8,6 @@ HNSW_EF_SEARCH, IVF_NPROBE = "hnsw_ef_search", "ivf_nprobe"
 _ROW_NUMBER = 8  # bytes
 _LEVEL_AND_OFFSET = 12  # bytes
 _RESTRICTED = (faiss.IndexHNSW, faiss.IndexFlat, faiss.IndexScalarQuantizer, faiss.IndexRaBitQ)
-_PARALLEL = (faiss.IndexFlatCodes, faiss.IndexIVF, faiss.IndexPreTransform, faiss.IndexRefine)
 
 
 def layers(index: faiss.Index) -> Iterator[faiss.Index]:
@@ -89,15 +88,11 @@ def bytes_per_vector(index: faiss.Index) -> float:
 
 
 def fills_in_parallel(index: faiss.Index) -> bool:
-    """Whether several threads train and fill it to the same bytes as one does. Those that link a graph race."""
-    for layer in layers(index):
-        if not isinstance(layer, _PARALLEL):
-            return False
-        if isinstance(layer, faiss.IndexRefine) and not fills_in_parallel(layer.refine_index):
-            return False
-        if isinstance(layer, faiss.IndexIVF) and not fills_in_parallel(layer.quantizer):
-            return False
-    return True
+    """Whether several threads train and fill a layer to the same bytes as one does."""
+    layer = faiss.downcast_index(index)
+    if isinstance(layer, faiss.IndexIVF):
+        return fills_in_parallel(layer.quantizer)
+    return isinstance(layer, faiss.IndexFlatCodes)
 
 
 def search_parameters(

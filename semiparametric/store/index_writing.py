@@ -1,8 +1,6 @@
 """`index.faiss` of one part: training an index on a sample of the vectors, filling it, writing it."""
 
-import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import faiss
@@ -12,11 +10,8 @@ from numpy.typing import NDArray
 from semiparametric.errors import InputError
 from semiparametric.store import index_gpu
 from semiparametric.store.index_plan import IndexPlan
-from semiparametric.store.index_structure import fills_in_parallel
-from semiparametric.store.index_training import bound_training
+from semiparametric.store.index_training import add, bound_training, train
 from semiparametric.store.index_types import reason
-
-logger = logging.getLogger(__name__)
 
 Blocks = Iterable[NDArray[np.float32]]
 """The vectors of a part, `float32[n, d]` each, in the order of its rows; iterated more than once."""
@@ -27,7 +22,7 @@ _SEED = 0
 def write_vectors(path: Path, blocks: Blocks, plan: IndexPlan) -> None:
     """Build the index of one part from its vectors and write it; rows are numbered as they come.
 
-    The same blocks give the same bytes on one kind of machine, but not where a GPU builds it. (A graph also depends on
+    The same blocks give the same bytes with any number of threads, but not where a GPU builds it. (A graph depends on
     how its vectors are cut into blocks.)
 
     Raises:
@@ -49,13 +44,12 @@ def write_vectors(path: Path, blocks: Blocks, plan: IndexPlan) -> None:
 
 def _build(blocks: Blocks, count: int, plan: IndexPlan) -> faiss.Index:
     index = plan.create()
-    with _threads(index):
-        if not index.is_trained:
-            kept = bound_training(index)
-            index.train(sample(blocks, count, plan.training_vectors))
-            del kept
-        for block in blocks:
-            index.add(np.ascontiguousarray(block, np.float32))
+    if not index.is_trained:
+        kept = bound_training(index)
+        train(index, sample(blocks, count, plan.training_vectors))
+        del kept
+    for block in blocks:
+        add(index, np.ascontiguousarray(block, np.float32))
     return index
 
 
@@ -86,18 +80,3 @@ def _checked_count(blocks: Blocks, dimension: int) -> int:
     if not count:
         raise InputError("there is no vector to index")
     return count
-
-
-@contextmanager
-def _threads(index: faiss.Index) -> Iterator[None]:
-    """All threads where they give the bytes that one gives; they race for the links of a graph.
-
-    One thread costs 1.6 s instead of 1.0 s for a graph of 6,000 vectors of 256 dimensions on two cores.
-    """
-    threads = faiss.omp_get_max_threads()
-    if not fills_in_parallel(index):
-        faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(threads)

@@ -62,6 +62,7 @@ class VectorIndex:
     def __init__(
         self, path: Path, index: Indexed, *, deleted: NDArray[np.int64] | None = None, exact: Path | None = None
     ) -> None:
+        self._path = path
         self._index = _read(path)
         self._count, self._dimension = int(self._index.ntotal), int(self._index.d)
         self._exact = None if exact is None else _read_exact(exact, self._count, self._dimension)
