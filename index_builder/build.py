@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from index_builder.corpus import read_corpus
 from index_builder.encoding import encode, shard_inputs
 from index_builder.order import Order
+from index_builder.progress import read_with_progress
 from index_builder.reading import reading_for
 from index_builder.settings import BuildSettings
 from index_builder.shards import Shards
@@ -60,16 +61,19 @@ def build_index(settings: BuildSettings, stages: Stages | None = None) -> Manife
         return publish_version(order, writer, corpus, encoded, stages)
 
 
-def source_passages(settings: BuildSettings, stage: Stage | None = None, *, dry_run: bool = False) -> Iterator[Passage]:
+def source_passages(
+    settings: BuildSettings, stage: Stage | None = None, *, expected: int | None = None, dry_run: bool = False
+) -> Iterator[Passage]:
     """The passages of the sources of a build, streamed.
 
     Args:
         settings: Of the build.
         stage: Told at the end what was left out.
+        expected: About how many they are, where that is known.
         dry_run: Whether bad records are only counted.
     """
     reading = reading_for(settings, pair=settings.pair, out=settings.out, dry_run=dry_run)
-    yield from read_corpus(settings.corpus, reading)
+    yield from read_with_progress(read_corpus(settings.corpus, reading), expected)
     if stage:
         stage.tell(**reading.counts)
 

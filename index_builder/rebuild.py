@@ -137,7 +137,8 @@ def _survey(
 def _passages(order: Order, base: Store, stage: Stage | None) -> Iterator[Passage]:
     """What the index is to hold: the sources without what was deleted or replaced, then what was upserted."""
     elsewhere = {*order.upserted, *order.deleted}
-    for passage in source_passages(order.settings, stage, dry_run=stage is None):
+    expected = base.manifest.corpus.count
+    for passage in source_passages(order.settings, stage, expected=expected, dry_run=stage is None):
         if passage.id not in elsewhere:
             yield passage
     if order.upserted:

@@ -95,6 +95,26 @@ def test_another_pair_encodes_all(
     assert (again.published, again.manifest.version) == (False, 2)
 
 
+@pytest.mark.parametrize(("keep_vectors", "reused"), [(True, 29), (False, 0)])
+def test_vectors_are_reused_from_an_index_that_loses_some_only_where_it_kept_them(
+    tmp_path: Path, tiny_pair: Path, keep_vectors: bool, reused: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    corpus, index = tmp_path / "corpus.jsonl", tmp_path / "index"
+    write_jsonl(corpus, passages())
+    lossy = {"index_type": "factory", "factory": "SQ8", "shards": 2, "keep_vectors": keep_vectors}
+    build_index(BuildSettings.resolve({"pair": tiny_pair, "corpus": corpus, "out": index} | lossy))
+    entries = [*passages()[1:], Passage(id="new", text="The eel pass opens.")]
+    write_jsonl(corpus, entries)
+    done = rebuild_index(RebuildSettings(index=index))
+    assert (done.counts["reused"], done.counts["encoded"]) == (reused, 30 - reused)
+    assert ("did not keep its vectors" in caplog.text) is not keep_vectors
+    vectors = embed_passages(load_embseq(tiny_pair), entries)
+    with Store.open(index) as store:
+        assert [store.passage(hits[0].row) for hits in store.search(vectors, 1)] == entries
+        if keep_vectors:
+            np.testing.assert_allclose(store.vectors(np.arange(30)), vectors, atol=1e-6)
+
+
 def test_it_is_called_from_anywhere(tmp_path: Path, tiny_pair: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_jsonl(tmp_path / "corpus.jsonl", passages())
     shutil.copytree(tiny_pair, tmp_path / "pair")
