@@ -22,7 +22,7 @@ class NearDuplicates:
     """Leaves out passages that are nearly equal to one that was kept before.
 
     How similar two passages are is the Jaccard similarity of the sets of their triples of neighbouring words, title
-    included, case and punctuation aside. Each passage that is kept takes memory: 2.5 kB at a threshold of 0.9, 7 kB at 0.5.
+    included, case and punctuation aside. A passage that is kept takes 2.5 kB of memory at a threshold of 0.9, 7 at 0.5.
 
     Attributes:
         threshold: From which similarity on a passage is left out, above 0 and at most 1.

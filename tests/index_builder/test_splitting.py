@@ -1,19 +1,24 @@
 """Splitting: sentence ends, the limit in words or in a pair's tokens, overlap, nothing lost."""
 
+import shutil
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from index_builder.documents import Block, Section
 from index_builder.pair_tokens import by_tokens
 from index_builder.splitting import Piece, Splitter, by_words, count_words
 from semiparametric.control import encode_text
 from semiparametric.errors import InputError, PairError
-from semiparametric.pair import load_embseq, load_gen
+from semiparametric.pair import load_embseq, load_gen, read_spec
+from tests.conftest import tiny_tokenizer
 from tests.pair_kinds import save_pair_of
+from tests.semiparametric.tokenizer_kinds import bert_tokenizer, gpt2_tokenizer, unigram_tokenizer
 
 
 def split(text: str, passage_words: int, *, verbatim: bool = False) -> list[str]:
@@ -155,6 +160,22 @@ def test_passages_know_the_page_that_they_begin_on() -> None:
         ("Four five six.", 1),
         ("Seven eight nine.", 2),
     ]
+
+
+@pytest.mark.parametrize("make", [gpt2_tokenizer, bert_tokenizer, unigram_tokenizer])
+@pytest.mark.parametrize("folder", ["embseq", "gen"])
+def test_neither_embseq_nor_gen_of_another_tokenizer_cuts_a_passage_off(
+    tiny_pair: Path, tmp_path: Path, make: Callable[[], PreTrainedTokenizerBase], folder: str
+) -> None:
+    for name in ("gen", "embseq"):
+        (make() if name == folder else tiny_tokenizer()).save_pretrained(tmp_path / name)
+    shutil.copy(tiny_pair / "pair.json", tmp_path)
+    spec = read_spec(tmp_path)
+    found = pieces(by_tokens(tmp_path), TALE + " Unspeakably-long-words ØÆÅ. " * 9)
+    shown = [spec.passage.render(piece.title, piece.text) for piece in found]
+    embseq, gen = (AutoTokenizer.from_pretrained(tmp_path / name) for name in ("embseq", "gen"))
+    assert max(len(embseq(text).input_ids) for text in shown) <= spec.passage.max_tokens
+    assert max(len(encode_text(gen, text)) for text in shown) <= spec.passage.max_tokens
 
 
 @pytest.mark.parametrize("kind", ["plain", "shared"])
