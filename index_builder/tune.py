@@ -15,6 +15,7 @@ from semiparametric.store import BuildRecord, Extension, IndexSummary, Store
 from semiparametric.store.failures import storage_errors
 from semiparametric.store.index_structure import HNSW_EF_SEARCH
 from semiparametric.store.index_summary import Measured
+from semiparametric.store.layout import served_version
 from semiparametric.store.lock import build_lock
 from semiparametric.store.recall import draw_sample
 from semiparametric.store.tradeoff import choose, efforts, measure, measured, search_parts
@@ -91,6 +92,7 @@ def tune(settings: TuneSettings) -> TuneReport:
     """
     started = datetime.now(UTC)
     draw = _drawing()
+    served_version(settings.index)  # before the lock, which would make the folder
     with build_lock(settings.index):
         with Store.open(settings.index, check=False) as store:
             summary, version = store.manifest.index, store.version
