@@ -56,7 +56,7 @@ $(INSTALLED_TRAIN): pyproject.toml
 	$(call make_venv,$(VENV),$(ACCELERATOR)$(,)train)
 
 $(TEST_INSTALLED): pyproject.toml
-	$(call make_venv,$(TEST_VENV),cpu$(,)train$(,)dev)
+	$(call make_venv,$(TEST_VENV),cpu$(,)train$(,)ray$(,)milvus-lite$(,)dev)
 
 # A comma that survives as part of an argument of $(call).
 , := ,
