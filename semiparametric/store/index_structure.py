@@ -81,7 +81,7 @@ def bytes_per_vector(index: faiss.Index) -> float:
     if isinstance(layer, faiss.IndexIVF):
         return float(layer.code_size) + _ROW_NUMBER
     if isinstance(layer, faiss.IndexHNSW):
-        links = layer.hnsw.nb_neighbors(1)  # on each level above the ground, which has twice as many
+        links = int(layer.hnsw.nb_neighbors(1))  # on each level above the ground, which has twice as many
         above = 1 / (links - 1)  # levels that a vector has there, on average
         return bytes_per_vector(layer.storage) + 4 * links * (2 + above) + _LEVEL_AND_OFFSET
     return float(layer.sa_code_size())
