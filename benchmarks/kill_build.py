@@ -18,6 +18,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,6 @@ class Kill:
     """What one kill did.
 
     moment: When it came.
-    killed: False where the build had ended before.
     answered: Lookups that the served version answered while the build ran.
     stood_at: What the build had reached.
     served: `old` or `new`: what was served right after; anything else is wrong.
@@ -66,7 +66,6 @@ class Kill:
     """
 
     moment: Moment
-    killed: bool
     answered: int
     stood_at: str
     served: str
@@ -137,7 +136,10 @@ def _child(run: Run, index: Path, moment: Moment) -> None:
     try:
         run(index)
     finally:
-        os._exit(sys.exc_info()[0] is not None)
+        failed = sys.exc_info()[0] is not None
+        if failed:
+            traceback.print_exc()
+        os._exit(failed)
 
 
 def contents(index: Path) -> Contents:
@@ -181,18 +183,22 @@ def kills_of(run: Run, served: Path, folder: Path, kills: int, seed: int) -> Ite
     before = contents(served)
     duration, operations, after = _undisturbed(run, served, index)
     dice = random.Random(seed)
-    for number in range(kills):
+    done = 0
+    while done < kills:
         by_time = Moment(seconds=dice.uniform(0, duration))
         by_operation = Moment(operation=dice.randint(1, operations))
-        moment = by_operation if number % 2 else by_time
+        moment = by_operation if done % 2 else by_time
         _copy(served, index)
         asking = Asking(index)
-        ended = run_in_child(run, index, moment, asking)
+        if run_in_child(run, index, moment, asking):
+            continue  # quicker than the undisturbed one: it had ended before the kill
         asking()
         found, stood_at = contents(index), _stood_at(index)
         state = "old" if found == before else "new" if found == after else "neither"
-        run_in_child(run, index, Moment(), asking)
-        yield Kill(moment, not ended, asking.answered, stood_at, state, contents(index) == after)
+        if state != "new":  # killed after it had published: there is nothing to resume
+            run_in_child(run, index, Moment(), asking)
+        yield Kill(moment, asking.answered, stood_at, state, contents(index) == after)
+        done += 1
 
 
 def _undisturbed(run: Run, served: Path, index: Path) -> tuple[float, int, Contents]:
@@ -220,7 +226,7 @@ def _stood_at(index: Path) -> str:
     """How far a build came, by what it left."""
     partial = next(iter(sorted(index.glob("versions/*.partial"))), None)
     if partial is None:
-        return "nothing begun, or all done"
+        return "nothing left, or nothing yet"
     names = {path.name for path in partial.iterdir()}
     shards = len(list(partial.glob("**/*.npy")))
     if "manifest.json" in names:
@@ -293,12 +299,8 @@ def main(
             )
             seen = []
             for number, kill in enumerate(kills_of(run, served, folder, kills, seed), 1):
-                when = str(kill.moment) if kill.killed else f"ended before {kill.moment}"
-                resumed = "yes" if kill.resumed else "NO"
-                print(
-                    f"{number:>8} {when:<16} {kill.stood_at:<28} {kill.answered:>7}  {kill.served:<12}  {resumed}",
-                    flush=True,
-                )
+                row = f"{number:>8} {kill.moment!s:<16} {kill.stood_at:<28} {kill.answered:>7}  {kill.served:<12}"
+                print(f"{row}  {'yes' if kill.resumed else 'NO'}", flush=True)
                 seen.append(kill)
             well = sum(kill.well for kill in seen)
             print(
