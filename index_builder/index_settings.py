@@ -86,6 +86,7 @@ class IndexSettings(Settings):
             InputError: Such an index cannot be built; the message says what can.
         """
         from index_builder.auto_type import choose_plan  # faiss is needed only here
+        from semiparametric.store import index_gpu
         from semiparametric.store.index_plan import IndexPlan
 
         given = {name: getattr(self, name) for name in _NUMBERS}
@@ -93,7 +94,7 @@ class IndexSettings(Settings):
             "target_recall": self.target_recall,
             "keep_vectors": self.keep_vectors,
             "training_vectors": self.training_vectors,
-            "on_gpu": self.index_on_gpu,
+            "on_gpu": self.index_on_gpu and index_gpu.available(),
         }
         if self.index_type == "auto":
             return choose_plan(

@@ -15,12 +15,17 @@ logger = logging.getLogger(__name__)
 _AT_ONCE = 262_144  # vectors handed to the GPU at a time
 
 
+def available() -> bool:
+    """Whether this faiss sees a GPU. (faiss-gpu can be imported where there is none.)"""
+    return hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0
+
+
 def build(blocks: Iterable[NDArray[np.float32]], count: int, plan: IndexPlan) -> faiss.Index | None:
     """The index of one part, trained and filled on the first GPU; None where there is none, or it cannot help.
 
     A graph is built by CAGRA, if this faiss has it. A type that the GPU does not know is left to the CPU.
     """
-    if not hasattr(faiss, "StandardGpuResources") or faiss.get_num_gpus() == 0:
+    if not available():
         return None
     if plan.index_type == "flat":
         return None  # there is nothing to compute
