@@ -16,7 +16,7 @@ _AT_ONCE = 262_144  # vectors handed to the GPU at a time
 
 
 def available() -> bool:
-    """Whether this faiss sees a GPU. (faiss-gpu can be imported where there is none.)"""
+    """Whether this faiss sees a GPU; faiss-gpu can be imported where there is none."""
     return hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0
 
 

@@ -62,7 +62,7 @@ class VectorIndex:
     def __init__(
         self, path: Path, index: Indexed, *, deleted: NDArray[np.int64] | None = None, exact: Path | None = None
     ) -> None:
-        self._path = path
+        self.path = path
         self._index = _read(path)
         self._count, self._dimension = int(self._index.ntotal), int(self._index.d)
         self._exact = None if exact is None else _read_exact(exact, self._count, self._dimension)
@@ -75,7 +75,7 @@ class VectorIndex:
         effort = index.index_parameters.get(name) if name else None
         self._effort = None if effort is None else int(effort)
         self._positions = threading.Lock()
-        self._has_positions = inverted_lists(self._index) is None
+        self._lists_without_positions = inverted_lists(self._index)
         self._selector = None if self._live is None or not self._restricts else _selector(self._live, self._count)
         self._parameters = self._search_parameters(None, self._selector, self._live_count / max(self._count, 1))
 
@@ -157,7 +157,7 @@ class VectorIndex:
 
     def close(self) -> None:
         """Let go of the files."""
-        self._index = self._exact = self._parameters = None  # closing twice is no error
+        self._index = self._exact = self._parameters = self._lists_without_positions = None  # closing twice is no error
 
     @property
     def _live_count(self) -> int:
@@ -228,9 +228,9 @@ class VectorIndex:
         if self._exact is not None:
             return self._exact[rows]
         with self._positions:
-            if not self._has_positions:  # 8 bytes a row, so not before they are asked for
-                inverted_lists(self._index).make_direct_map()
-                self._has_positions = True
+            if self._lists_without_positions is not None:  # 8 bytes a row, so not before they are asked for
+                self._lists_without_positions.make_direct_map()
+                self._lists_without_positions = None
         vectors: NDArray[np.float32] = self._index.reconstruct_batch(rows)
         return vectors
 
@@ -274,7 +274,8 @@ def _read_exact(path: Path, count: int, dimension: int) -> NDArray[np.float32]:
             where=str(path),
             remedy=_REMEDY,
         )
-    return vectors.view(np.ndarray)
+    plain: NDArray[np.float32] = vectors.view(np.ndarray)
+    return plain
 
 
 def _live_rows(count: int, deleted: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
