@@ -53,10 +53,11 @@ def test_a_build_killed_at_any_file_operation_resumes_to_the_same_bytes(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.system
 def test_a_command_killed_while_it_encodes_resumes_from_its_shards(tmp_path: Path, tiny_pair: Path) -> None:
     corpus = tmp_path / "corpus.jsonl"
-    write_jsonl(corpus, [Passage(id=str(n), text=f"The keeper notes the weather of day {n}. ") for n in range(6000)])
+    write_jsonl(corpus, [Passage(id=str(n), text=f"The keeper notes the weather of day {n}. ") for n in range(2000)])
     index = tmp_path / "index"
     options = ["--pair", str(tiny_pair), "--corpus", str(corpus), "--shard-passages", "100"]
     command = [sys.executable, "-c", "from index_builder.cli import index_app; index_app()", "build", *options]
@@ -64,7 +65,7 @@ def test_a_command_killed_while_it_encodes_resumes_from_its_shards(tmp_path: Pat
 
     killed = subprocess.Popen([*command, "--out", str(index)], env=environment, stderr=subprocess.DEVNULL)
     shards = index / "versions/1.partial/shards"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while len(list(shards.glob("*.npy"))) < 3:
         assert killed.poll() is None
         assert time.monotonic() < deadline
@@ -73,9 +74,11 @@ def test_a_command_killed_while_it_encodes_resumes_from_its_shards(tmp_path: Pat
     assert killed.wait() == -signal.SIGKILL
     assert current_version(index) is None
 
-    resumed = subprocess.run([*command, "--out", str(index)], env=environment, capture_output=True, text=True)
+    resumed = subprocess.run(
+        [*command, "--out", str(index)], env=environment, capture_output=True, text=True, timeout=200
+    )
     assert resumed.returncode == 0, resumed.stderr
-    assert re.search(r"resuming: \d+ of 60 shards are there", resumed.stderr)
+    assert re.search(r"resuming: \d+ of 20 shards are there", resumed.stderr)
     subprocess.run([*command, "--out", str(tmp_path / "undisturbed")], env=environment, check=True, capture_output=True)
     for name in ("index.faiss", "passages.arrow"):
         bytes_resumed = (index / "versions/1" / name).read_bytes()
