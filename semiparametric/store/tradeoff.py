@@ -19,7 +19,7 @@ _NEARLY_ALL = 0.999  # recall@10 after which more effort shows nothing new
 _LITTLE = 0.001  # gain of recall@10 in so many steps after which more effort shows nothing new either
 _STEPS = 4
 _GREATEST_EF_SEARCH = 4096
-_AT_ONCE = 100  # queries searched at a time
+_AT_ONCE = 1000  # queries searched at a time: so many that faiss multiplies matrices, even where it compares with all
 
 
 def summarise(parts: Sequence[VectorIndex], blocks: Blocks, plan: IndexPlan, *, bytes_written: int) -> IndexSummary:
