@@ -125,7 +125,9 @@ def measure_types(
             timings = {batch: measure(store, search[batch], scene.queries, batch, rounds, clock) for batch in BATCHES}
             recall = recall_of(store, exact, scene.queries)
         figures[name] = Figures(built, recall, timings, opening(built, 5))
-        typer.echo(f"{name}: {type_row(figures[name])}", err=True)
+        typer.echo(
+            "\n".join([*overhead_rows(name, figures[name]), f"| {name} | {type_row(figures[name])} |"]), err=True
+        )
         if name != "flat":
             shutil.rmtree(built.folder)
     if exact:
@@ -133,7 +135,9 @@ def measure_types(
     return figures
 
 
-def measure(store: Store, exact: Store, queries: NDArray[np.float32], batch: int, rounds: int, clock: Clock) -> Timings:
+def measure(
+    store: Store, exact: Search, queries: NDArray[np.float32], batch: int, rounds: int, clock: Clock
+) -> Timings:
     """Exact search, faiss and the store in turn; the last two change their order, and repeat where they are fast."""
     timings, raw = Timings(), faiss_search(store)
     blocks = [np.take(queries, range(start, start + batch), axis=0, mode="wrap") for start in range(0, 997, batch)]
@@ -215,13 +219,18 @@ def overhead_table(figures: dict[str, Figures]) -> str:
         "| type | batch | faiss, ms | store, ms | the store adds | middle half of pairs |",
         "|---|---|---|---|---|---|",
     ]
-    for name, each in figures.items():
-        for batch, timings in each.timings.items():
-            raw, store = 1000 * median(timings.raw), 1000 * median(timings.store)
-            low, _, high = quantiles(timings.overheads, n=4)
-            added = f"{100 * (store / raw - 1):+.1f} %"
-            lines.append(f"| {name} | {batch} | {raw:.3f} | {store:.3f} | {added} | {low:+.1f} to {high:+.1f} % |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(row for name, each in figures.items() for row in overhead_rows(name, each))])
+
+
+def overhead_rows(name: str, figures: Figures) -> list[str]:
+    """A line for each batch."""
+    rows = []
+    for batch, timings in figures.timings.items():
+        raw, store = 1000 * median(timings.raw), 1000 * median(timings.store)
+        low, _, high = quantiles(timings.overheads, n=4)
+        added = f"{100 * (store / raw - 1):+.1f} %"
+        rows.append(f"| {name} | {batch} | {raw:.3f} | {store:.3f} | {added} | {low:+.1f} to {high:+.1f} % |")
+    return rows
 
 
 def types_table(figures: dict[str, Figures]) -> str:
