@@ -30,7 +30,7 @@ needs_ray = pytest.mark.skipif(WITHOUT_RAY, reason="Ray is not installed: pip in
 @needs_ray
 @pytest.mark.slow
 @pytest.mark.system
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_two_actors_go_on_with_a_build_and_end_with_the_bytes_of_the_local_engine(
     tmp_path: Path, tiny_pair: Path
 ) -> None:
@@ -38,8 +38,9 @@ def test_two_actors_go_on_with_a_build_and_end_with_the_bytes_of_the_local_engin
     corpus = tmp_path / "corpus.jsonl"
     write_jsonl(corpus, [Passage(id=f"p{n}", text="The tide turns. " * (n % 7 + 1)) for n in range(100)])
     command = [sys.executable, __file__, str(tiny_pair), str(corpus), str(tmp_path)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110)
+    patience = {"RAY_raylet_start_wait_time_s": "150", "RAY_worker_niceness": "0"}  # on a machine that is busy
+    environment = os.environ | patience | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=290)
     assert done.returncode == 0, done.stderr[-4000:]
     assert "resuming: 2 of 7 shards are there" in done.stderr
     for name in ("index.faiss", "passages.arrow"):
