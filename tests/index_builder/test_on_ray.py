@@ -38,7 +38,7 @@ def test_two_actors_go_on_with_a_build_and_end_with_the_bytes_of_the_local_engin
     corpus = tmp_path / "corpus.jsonl"
     write_jsonl(corpus, [Passage(id=f"p{n}", text="The tide turns. " * (n % 7 + 1)) for n in range(100)])
     command = [sys.executable, __file__, str(tiny_pair), str(corpus), str(tmp_path)]
-    patience = {"RAY_raylet_start_wait_time_s": "150", "RAY_worker_niceness": "0"}  # on a machine that is busy
+    patience = {"RAY_worker_niceness": "0"}  # on a machine that is busy, too
     environment = os.environ | patience | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=290)
     assert done.returncode == 0, done.stderr[-4000:]
