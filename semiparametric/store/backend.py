@@ -1,14 +1,13 @@
 """What a store asks of whatever holds its vectors: one part's search and reading, in arrays."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """One result of a lookup: the passage's row and the inner product of query and sequence embedding."""
 
     row: int

@@ -109,8 +109,9 @@ class Store:
         if not top_k:
             return [[] for _ in queries]
         found = self._vectors.search(queries, top_k, rows=candidates)
-        pairs = zip(found.rows.tolist(), found.scores.tolist(), strict=True)
-        return [[Hit(row, score) for row, score in zip(*pair, strict=True) if row >= 0] for pair in pairs]
+        given = (found.rows >= 0).sum(1).tolist()  # fewer than asked for stand at the end
+        lists = zip(found.rows.tolist(), found.scores.tolist(), given, strict=True)
+        return [list(map(Hit, rows[:count], scores[:count])) for rows, scores, count in lists]
 
     def passage(self, row: int) -> Passage:
         """The passage in a row, deleted or not; IndexError for no row of the store."""
