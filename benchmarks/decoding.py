@@ -25,6 +25,7 @@ from benchmarks.decoding_scene import CITED, FULL, PASSAGE_TOKENS, PLAIN, SMOKE,
 from benchmarks.decoding_sides import answer_as_the_authors, answer_together
 from service.engines.transformers import TransformersEngine
 
+LIBRARIES = ("torch", "transformers", "faiss-cpu")
 TARGETS = {1: 2.5, 4: 4.0}
 
 
@@ -98,15 +99,23 @@ def report(figures: Sequence[Figures], scene: Scene, threads: int) -> str:
         f"(target {TARGETS[each.lookups]}) | {each.compared - each.different} of {each.compared} answers |"
         for each in figures
     ]
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "faiss-cpu"))
-    lines += ["", f"Median of {len(figures[0].ours)} rounds (least to most). {processor()}; {threads} threads; "]
-    lines[-1] += f"Python {platform.python_version()}, {libraries}; load average at the end {os.getloadavg()[0]:.1f}."
+    lines += ["", f"Median of {len(figures[0].ours)} rounds (least to most). {machine(threads, LIBRARIES)}"]
     return "\n".join(lines)
 
 
 def spread(values: Sequence[float]) -> str:
     """Median, least and most."""
     return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def machine(threads: int, libraries: Sequence[str]) -> str:
+    """What was measured on and with, in one sentence."""
+    gpu = f"{torch.cuda.get_device_name()}; " if torch.cuda.is_available() else ""
+    versions = ", ".join(f"{name} {version(name)}" for name in libraries)
+    return (
+        f"{gpu}{processor()}; {threads} threads; Python {platform.python_version()}, {versions}; "
+        f"load average at the end {os.getloadavg()[0]:.1f}."
+    )
 
 
 def processor() -> str:

@@ -8,13 +8,10 @@ The vectors are synthetic, a seeded mixture of clusters; with `--corpus` it also
 encoding a rebuild takes. `index.md` has the last figures.
 """
 
-import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter, process_time
@@ -26,12 +23,13 @@ import torch
 import typer
 from numpy.typing import NDArray
 
-from benchmarks.decoding import processor, spread
+from benchmarks.decoding import machine, spread
 from benchmarks.index_rebuild import Rebuilds, measure_rebuilds
 from benchmarks.index_scene import Built, Scene, build, make_scene
 from semiparametric.store import Store
 from semiparametric.store.vectors import VectorIndex
 
+LIBRARIES = ("faiss-cpu", "numpy", "torch")
 TOP_K = 10
 BATCHES = (1, 64)
 TYPES = "flat,ivf-flat,ivf-sq8,ivf-pq"
@@ -98,7 +96,7 @@ def main(
     with tempfile.TemporaryDirectory(dir=work) as folder:
         rebuilds = measure_rebuilds(pair, corpus, Path(folder), rounds=3, threads=threads) if corpus else None
         if rebuilds:
-            typer.echo(f"{rebuild_line(rebuilds)}\n\n{machine(threads)}\n")
+            typer.echo(f"{rebuild_line(rebuilds)}\n\n{machine(threads, LIBRARIES)}\n")
         if not names:
             return
         scene = make_scene(Path(folder), vectors, dimension, queries)
@@ -107,7 +105,7 @@ def main(
     how = "processor time" if processor_time else "the clock"
     typer.echo(
         f"{vectors} vectors of {dimension} dimensions, trained on at most {training_vectors}; top {TOP_K}. Medians of "
-        f"{rounds} exact searches and of up to 25 times as many pairs, by {how}. {machine(threads)}"
+        f"{rounds} exact searches and of up to 25 times as many pairs, by {how}. {machine(threads, LIBRARIES)}"
     )
 
 
@@ -264,15 +262,6 @@ def rebuild_line(rebuilds: Rebuilds) -> str:
         f"Of {rebuilds.passages} passages {rebuilds.changed} changed: the rebuild's encoding took "
         f"{spread([100 * share for share in rebuilds.shares])} % of the full build's {rebuilds.full:.1f} s "
         f"({spread(rebuilds.rebuilds)} s; target 5 %)."
-    )
-
-
-def machine(threads: int) -> str:
-    """What was measured on, in one sentence."""
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("faiss-cpu", "numpy", "torch"))
-    return (
-        f"{processor()}; {threads} threads; Python {platform.python_version()}, {libraries}; "
-        f"load average at the end {os.getloadavg()[0]:.1f}."
     )
 
 

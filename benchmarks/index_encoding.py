@@ -10,14 +10,11 @@ The sides take turns in each round; peak memory is that of a process of its own 
 
 import json
 import logging
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -28,12 +25,13 @@ import torch
 import typer
 from numpy.typing import NDArray
 
-from benchmarks.decoding import processor, spread
+from benchmarks.decoding import machine, spread
 from benchmarks.index_encoding_sides import SIDES, Ours, Work, make_pair
 from benchmarks.training import matrix_rate
 from index_builder.encoding import EncodingReport
 from semiparametric.pair import load_embseq
 
+LIBRARIES = ("torch", "transformers", "sentence-transformers")
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.05}
 TARGETS = {
     "sentence-transformers, same tokens": 1.0,
@@ -76,7 +74,7 @@ def main(
     typer.echo("\n".join(["", *shares]))
     if memory:
         typer.echo(memory_table(works[0], threads))
-    typer.echo(f"\n{machine(threads)}")
+    typer.echo(f"\n{machine(threads, LIBRARIES)}")
 
 
 def measure(
@@ -180,16 +178,6 @@ def speed_table(rows: list[str], rounds: int) -> str:
         f"Median of {rounds} rounds (least to most); ratios within rounds.",
     ]
     return "\n".join(lines)
-
-
-def machine(threads: int) -> str:
-    """What was measured on, in one sentence."""
-    gpu = f"{torch.cuda.get_device_name()}; " if torch.cuda.is_available() else ""
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "sentence-transformers"))
-    return (
-        f"{gpu}{processor()}; {threads} threads; Python {platform.python_version()}, {libraries}; "
-        f"load average at the end {os.getloadavg()[0]:.1f}."
-    )
 
 
 if __name__ == "__main__":

@@ -7,11 +7,8 @@ The sides take turns in each round; peak memory is that of a process of its own 
 last figures.
 """
 
-import os
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from statistics import median
 from time import perf_counter, process_time
 from typing import Annotated
@@ -20,10 +17,12 @@ import torch
 import typer
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.decoding import processor, spread
+from benchmarks.decoding import machine, spread
 from benchmarks.training_memory import peak
 from benchmarks.training_scene import SIZES, Mix, models, sequences
 from benchmarks.training_sides import SIDES, Work
+
+LIBRARIES = ("torch", "transformers")
 
 CASES: list[tuple[Mix, bool]] = [("textbooks", True), ("long answers", True), ("long answers", False)]
 """Lengths, and whether `L_NTP` counts passage tokens (the authors' default)."""
@@ -72,7 +71,7 @@ def main(
         rows.append(row(mix, work, figures, rate))
         losses = [each.loss for each in figures.values()]
         differing += [mix] if abs(losses[0] - losses[1]) > TOLERANCE * abs(losses[1]) and not bf16 else []
-    typer.echo(report(rows, size, rate, machine(threads), rounds))
+    typer.echo(report(rows, size, rate, machine(threads, LIBRARIES), rounds))
     if differing:
         typer.echo(f"The sides have different losses ({', '.join(differing)}): the rates do not compare.", err=True)
         raise typer.Exit(1)
@@ -166,19 +165,10 @@ def report_memory(size: str, threads: int, *, smoke: bool) -> str:
     first, last = found[0][1]["peak"], found[-1][1]["peak"]
     lines += [
         "",
-        f"The larger batch's peak is {100 * (last / first - 1):.1f} % above the smaller's. {machine(threads)}",
+        f"The larger batch's peak is {100 * (last / first - 1):.1f} % above the smaller's. "
+        f"{machine(threads, LIBRARIES)}",
     ]
     return "\n".join(lines)
-
-
-def machine(threads: int) -> str:
-    """What was measured on, in one sentence."""
-    gpu = f"{torch.cuda.get_device_name()}; " if torch.cuda.is_available() else ""
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
-    return (
-        f"{gpu}{processor()}; {threads} threads; Python {platform.python_version()}, {libraries}; "
-        f"load average at the end {os.getloadavg()[0]:.1f}."
-    )
 
 
 if __name__ == "__main__":

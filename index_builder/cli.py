@@ -56,11 +56,7 @@ def rebuild(settings: RebuildSettings) -> None:
     """Rebuild and say what had changed."""
     from index_builder.rebuild import plan_rebuild, rebuild_index
 
-    def run(stages: "Stages") -> str:
-        done = rebuild_index(settings, stages)
-        return _told(settings.index, done.manifest.version, done.manifest.corpus.count, done.published, done.counts)
-
-    _run(settings, run, lambda: plan_rebuild(settings))
+    _run(settings, lambda stages: rebuild_index(settings, stages).told(settings.index), lambda: plan_rebuild(settings))
 
 
 @settings_command(
@@ -75,11 +71,7 @@ def upsert(settings: UpsertSettings) -> None:
     from index_builder.upsert import plan_upsert
     from index_builder.upsert import upsert as put_in
 
-    def run(stages: "Stages") -> str:
-        done = put_in(settings, stages)
-        return _told(settings.index, done.manifest.version, done.manifest.corpus.count, done.published, done.counts)
-
-    _run(settings, run, lambda: plan_upsert(settings))
+    _run(settings, lambda stages: put_in(settings, stages).told(settings.index), lambda: plan_upsert(settings))
 
 
 @settings_command(
@@ -94,11 +86,7 @@ def delete(settings: DeleteSettings) -> None:
     from index_builder.upsert import delete as take_out
     from index_builder.upsert import plan_delete
 
-    def run(stages: "Stages") -> str:
-        done = take_out(settings, stages)
-        return _told(settings.index, done.manifest.version, done.manifest.corpus.count, done.published, done.counts)
-
-    _run(settings, run, lambda: plan_delete(settings))
+    _run(settings, lambda stages: take_out(settings, stages).told(settings.index), lambda: plan_delete(settings))
 
 
 @settings_command(
@@ -137,10 +125,3 @@ def _run(settings: RunningSettings, run: Callable[["Stages"], str], plan: "Calla
 
 def _echo_json(report: Any) -> None:
     typer.echo(report.model_dump_json())  # typer flushes: a log collector sees each stage when it ends
-
-
-def _told(index: Any, version: int, passages: int, published: bool, counts: dict[str, int]) -> str:
-    changes = ", ".join(f"{count} {name}" for name, count in counts.items())
-    if not published:
-        return f"{index}: nothing has changed ({changes}); version {version} stays served"
-    return f"{index}: version {version} is served, {passages} passages: {changes}"

@@ -10,6 +10,7 @@ import numpy as np
 from index_builder.build import Blocks, encoded_shards, publish_version, source_passages
 from index_builder.content import Comparison, ContentDigests, compare
 from index_builder.order import Order
+from index_builder.outcome import Outcome
 from index_builder.plan import Plan, check_writable, planned_index_type
 from index_builder.recorded import recorded_order, recorded_settings
 from index_builder.reuse import ReusedVectors, live_digests, reason_against_reuse
@@ -26,20 +27,6 @@ from semiparametric.store.passages import PassageTable
 logger = logging.getLogger(__name__)
 
 _CHANGED = "changed"  # folder below that of the version: the passages to encode, and their shards
-
-
-@dataclass(frozen=True)
-class Rebuilt:
-    """What a rebuild found and did.
-
-    manifest: Of the version that is served now.
-    published: Whether it is a new one.
-    counts: Passages added, changed, removed, reused (their vectors) and encoded.
-    """
-
-    manifest: Manifest
-    published: bool
-    counts: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -67,7 +54,7 @@ class _Survey:
         return whole and told and self.corpus == base.corpus and not self.against_reuse
 
 
-def rebuild_index(settings: RebuildSettings, stages: Stages | None = None) -> Rebuilt:
+def rebuild_index(settings: RebuildSettings, stages: Stages | None = None) -> Outcome:
     """Read the sources of the served version again and publish the next one, unless nothing has changed.
 
     Only passages whose content Embseq has not read yet are encoded, or all if the pair has changed. What was upserted
@@ -90,13 +77,13 @@ def rebuild_index(settings: RebuildSettings, stages: Stages | None = None) -> Re
             stage.tell(**survey.counts)
         if survey.same(base.manifest, order):
             shutil.rmtree(writer.folder)
-            return Rebuilt(base.manifest, published=False, counts=survey.counts | {"encoded": 0})
+            return Outcome(base.manifest, published=False, counts=survey.counts | {"encoded": 0})
 
         def encoded(stage: Stage) -> Blocks:
             return _encoded(order, base, writer, survey, stage)
 
         manifest = publish_version(order, writer, survey.corpus, encoded, stages)
-        return Rebuilt(manifest, published=True, counts=survey.counts | {"encoded": survey.to_encode})
+        return Outcome(manifest, published=True, counts=survey.counts | {"encoded": survey.to_encode})
 
 
 def plan_rebuild(settings: RebuildSettings) -> Plan:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from index_builder.build import source_passages
 from index_builder.encoding import encode_passages
 from index_builder.order import Order, libraries
+from index_builder.outcome import Outcome
 from index_builder.plan import Plan, check_writable
 from index_builder.recorded import recorded_settings
 from index_builder.settings import DeleteSettings, UpsertSettings
@@ -17,25 +18,11 @@ from index_builder.stages import Stage, Stages
 from semiparametric.errors import InputError, StoreError
 from semiparametric.formats import Passage
 from semiparametric.lines import numbered_lines
-from semiparametric.store import BuildRecord, Extension, Manifest, Store
+from semiparametric.store import BuildRecord, Extension, Store
 from semiparametric.store.layout import next_version, served_version
 from semiparametric.store.lock import build_lock
 
 _REJECTS = "upsert-rejects.jsonl"  # in the index's folder: those of the build's own sources stay
-
-
-@dataclass(frozen=True)
-class Extended:
-    """What an upsert or a deletion did.
-
-    manifest: Of the version that is served now.
-    published: Whether it is a new one.
-    counts: Passages added, replaced, unchanged and encoded, or deleted.
-    """
-
-    manifest: Manifest
-    published: bool
-    counts: dict[str, int]
 
 
 @dataclass
@@ -59,7 +46,7 @@ class _Batch:
         return {"added": self.added, "replaced": replaced, "unchanged": self.unchanged}
 
 
-def upsert(settings: UpsertSettings, stages: Stages | None = None) -> Extended:
+def upsert(settings: UpsertSettings, stages: Stages | None = None) -> Outcome:
     """Put passages in: one whose id is there already replaces that passage.
 
     Raises:
@@ -78,14 +65,14 @@ def upsert(settings: UpsertSettings, stages: Stages | None = None) -> Extended:
             stage.tell(**batch.counts)
         counts = batch.counts | {"encoded": len(batch.to_encode)}
         if not batch.written:
-            return Extended(base.manifest, published=False, counts=counts)
+            return Outcome(base.manifest, published=False, counts=counts)
         with stages.stage("encode") as stage:
             vectors = _vectors(order, base, batch, stage)
         with stages.stage("publish") as stage:
             record = _record(base.manifest.build, order, upserted=[passage.id for passage in batch.written])
             manifest = extension.publish(added=batch.written, vectors=vectors, deleted_ids=[], build=record)
             stage.tell(version=manifest.version, passages=manifest.corpus.count)
-        return Extended(manifest, published=True, counts=counts)
+        return Outcome(manifest, published=True, counts=counts)
 
 
 def plan_upsert(settings: UpsertSettings) -> Plan:
@@ -105,7 +92,7 @@ def plan_upsert(settings: UpsertSettings) -> Plan:
         )
 
 
-def delete(settings: DeleteSettings, stages: Stages | None = None) -> Extended:
+def delete(settings: DeleteSettings, stages: Stages | None = None) -> Outcome:
     """Take passages out by their ids.
 
     Raises:
@@ -126,7 +113,7 @@ def delete(settings: DeleteSettings, stages: Stages | None = None) -> Extended:
             record = _record(base.manifest.build, None, deleted=ids)
             manifest = extension.publish(added=[], vectors=none, deleted_ids=ids, build=record)
             stage.tell(version=manifest.version, passages=manifest.corpus.count)
-        return Extended(manifest, published=True, counts={"deleted": len(ids)})
+        return Outcome(manifest, published=True, counts={"deleted": len(ids)})
 
 
 def plan_delete(settings: DeleteSettings) -> Plan:

@@ -57,8 +57,12 @@ def tiny_llama_config(vocab_size: int) -> LlamaConfig:
 @pytest.fixture(scope="session")
 def tiny_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a saved pair of tiny random Llamas (cosine, mean pooling)."""
-    out = tmp_path_factory.mktemp("pair") / "tiny"
-    torch.manual_seed(0)
+    return save_tiny_pair(tmp_path_factory.mktemp("pair") / "tiny", seed=0)
+
+
+def save_tiny_pair(out: Path, *, seed: int) -> Path:
+    """Save a pair of tiny random Llamas (cosine, mean pooling) and return its folder."""
+    torch.manual_seed(seed)
     tokenizer = tiny_tokenizer()
     control = add_control_tokens(tokenizer)
     config = tiny_llama_config(len(tokenizer))

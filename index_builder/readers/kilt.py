@@ -6,9 +6,7 @@ from pydantic import Field
 
 from index_builder.readers.json_lines import PassageLines
 from semiparametric.formats import Passage, SourceRecord, parse_json
-
-_HEADING = "Section::::"
-_BULLET = "BULLET::::-"
+from semiparametric.kilt import kilt_passages
 
 
 class _Page(SourceRecord):
@@ -26,18 +24,5 @@ class KiltPages(PassageLines):
     def passages(self, raw: bytes, where: str) -> Iterator[Passage]:
         """The passages of a page."""
         page = parse_json(raw, _Page, where)
-        for number, paragraph in enumerate(page.text):
-            text = paragraph.strip().removeprefix(_BULLET).strip()
-            if number == 0 or not text or text.startswith(_HEADING):
-                continue
-            yield Passage(
-                id=f"{page.wikipedia_id}-{number}",
-                title=page.wikipedia_title,
-                text=text,
-                source=f"https://en.wikipedia.org/?curid={page.wikipedia_id}",
-                metadata={
-                    "wikipedia_id": page.wikipedia_id,
-                    "start_paragraph_id": number,
-                    "end_paragraph_id": number,
-                },
-            )
+        for _, passage in kilt_passages(page.wikipedia_id, page.wikipedia_title, page.text):
+            yield passage

@@ -7,34 +7,17 @@ after the same change was run again (where it had not been published), and what 
 import json
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.kill_build import kill_at
 from semiparametric.formats import Passage
 from semiparametric.store import Store, current_version
 from semiparametric.store.layout import partial_folders
 from tests.semiparametric.stores import build, extend, passages, random_vectors
 
-OPERATIONS = {"open", "os.link", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree"}
 BEFORE = 2  # the version that is served before each kill
-
-
-def kill_at(number: int, index: Path) -> None:
-    """Arrange for SIGKILL before the `number`th file operation below the index."""
-    seen = 0
-
-    def hook(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal seen
-        path = arguments[0] if arguments else None
-        if event not in OPERATIONS or not isinstance(path, (str, Path)) or not Path(path).is_relative_to(index):
-            return
-        seen += 1
-        if seen == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hook)
 
 
 def extend_in_child(index: Path, kill: int | None) -> bool:

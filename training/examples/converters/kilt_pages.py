@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,8 @@ from pydantic import ValidationError
 
 from semiparametric.errors import InputError
 from semiparametric.formats import Passage
+from semiparametric.kilt import kilt_passages
 from training.examples.converters.records import SourceRecord, checked, read_records
-
-_HEADING = "Section::::"
-_BULLET = "BULLET::::-"
 
 
 @dataclass(frozen=True)
@@ -71,21 +68,7 @@ def read_paragraphs(corpus: Path) -> Iterator[Paragraph]:
 
 
 def _paragraphs(page: _Page) -> Iterator[Paragraph]:
-    for number, raw in islice(enumerate(page.text), 1, None):
-        text = raw.strip().removeprefix(_BULLET).strip()
-        if not text or text.startswith(_HEADING):
-            continue
-        passage = Passage(
-            id=f"{page.wikipedia_id}-{number}",
-            title=page.wikipedia_title,
-            text=text,
-            source=f"https://en.wikipedia.org/?curid={page.wikipedia_id}",
-            metadata={
-                "wikipedia_id": page.wikipedia_id,
-                "start_paragraph_id": number,
-                "end_paragraph_id": number,
-            },
-        )
+    for number, passage in kilt_passages(page.wikipedia_id, page.wikipedia_title, page.text):
         yield Paragraph(page.wikipedia_id, number, number, passage, is_new=True)
 
 
