@@ -14,7 +14,15 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as progress_bars
 
 from semiparametric.codec import Codec
@@ -23,6 +31,26 @@ from semiparametric.errors import PairError
 from semiparametric.projection import check_keys, check_width, read_projection, write_projection
 from semiparametric.replacing import replaced_folder
 from semiparametric.spec import PairSpec
+
+
+@dataclass
+class GenFolder:
+    """Gen without its weights: what a backend needs that loads them itself.
+
+    projection: `float32[d, hidden]`, what takes Gen's state into the sequence space; None uses it as it is.
+    """
+
+    folder: Path
+    config: PreTrainedConfig
+    tokenizer: PreTrainedTokenizerBase
+    spec: PairSpec
+    codec: Codec
+    projection: Tensor | None = None
+
+    @property
+    def architecture(self) -> str:
+        """The first of `architectures` of its config.json, such as LlamaForCausalLM."""
+        return next(iter(self.config.architectures or ()), "")
 
 
 @dataclass
@@ -74,10 +102,15 @@ def read_spec(pair: Path) -> PairSpec:
         raise PairError(first["msg"] + value, where=where, remedy=remedy) from error
 
 
-def load_gen(pair: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Gen:
-    """Load Gen, its tokenizer and its codec, in evaluation mode."""
+def read_gen(pair: Path) -> GenFolder:
+    """Read all of Gen but its weights.
+
+    Raises:
+        PairError: A file is missing or damaged, or files come from different pairs.
+    """
     spec = read_spec(pair)
-    model, tokenizer = _load(AutoModelForCausalLM, pair / "gen", device, dtype)
+    folder = pair / "gen"
+    config, tokenizer = _read(folder, AutoConfig), _read(folder, AutoTokenizer)
     for token, said in ((RET, spec.control.ret), (CS, spec.control.cs), (CE, spec.control.ce)):
         if (found := tokenizer.convert_tokens_to_ids(token)) != said:
             raise PairError(
@@ -85,11 +118,16 @@ def load_gen(pair: Path, *, device: str = "cpu", dtype: torch.dtype = torch.floa
                 where=str(pair),
                 remedy="Its files come from different pairs: train or copy it again as a whole",
             )
-    projection = None
-    if spec.query == "state":
-        projection = read_projection(pair, spec, "query", model.config)
-        projection = None if projection is None else projection.to(device)
-    return Gen(model, tokenizer, spec, Codec(tokenizer, spec), projection)
+    projection = read_projection(pair, spec, "query", config) if spec.query == "state" else None
+    return GenFolder(folder, config, tokenizer, spec, Codec(tokenizer, spec), projection)
+
+
+def load_gen(pair: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Gen:
+    """Load Gen, its tokenizer and its codec, in evaluation mode."""
+    gen = read_gen(pair)
+    model = _load_model(AutoModelForCausalLM, gen.folder, device, dtype)
+    projection = None if gen.projection is None else gen.projection.to(device)
+    return Gen(model, gen.tokenizer, gen.spec, gen.codec, projection)
 
 
 def load_embseq(pair: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Embseq:
@@ -106,7 +144,7 @@ def load_encoder(
 ) -> Embseq:
     """Load one of a pair's folders as an encoder, with the projection of its side."""
     spec = read_spec(pair)
-    model, tokenizer = _load(AutoModel, pair / folder, device, dtype)
+    model, tokenizer = _load_model(AutoModel, pair / folder, device, dtype), _read(pair / folder, AutoTokenizer)
     projection = read_projection(pair, spec, "query" if folder == "query" else "sequence", model.config)
     return Embseq(model, tokenizer, spec, None if projection is None else projection.to(device))
 
@@ -221,20 +259,36 @@ def _file_digest(path: Path) -> bytes:
 _VECTOR_FILES = frozenset({"tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "merges.txt"})
 
 
-def _load(auto: Any, folder: Path, device: str, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+_BROKEN = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)  # what transformers raises over bad files
+
+
+def _read(folder: Path, auto: Any) -> Any:
+    """The configuration or the tokenizer of one of a pair's folders."""
+    if not folder.is_dir():
+        raise PairError(f"the pair has no {folder.name}/ folder", where=str(folder.parent))
+    try:
+        return auto.from_pretrained(folder, local_files_only=True)
+    except _BROKEN as error:
+        raise PairError(f"cannot be loaded ({error})", where=str(folder)) from error
+
+
+def _load_model(auto: Any, folder: Path, device: str, dtype: torch.dtype) -> PreTrainedModel:
     if not folder.is_dir():
         raise PairError(f"the pair has no {folder.name}/ folder", where=str(folder.parent))
     progress_bars.disable_progress_bar()  # a bar for a second of loading would only clutter the terminal
     try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        if getattr(config.get_text_config(), "attn_logit_softcapping", None):  # others than eager drop the cap unsaid
+            config._attn_implementation = "eager"
         model, found = auto.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+            folder, config=config, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except _BROKEN as error:
         raise PairError(f"cannot be loaded ({error})", where=str(folder)) from error
     finally:
         progress_bars.enable_progress_bar()
     lacking = sorted(name for name in found["missing_keys"] if "pooler" not in name)  # an encoder's pooler is not used
     if lacking:  # transformers fills them with random numbers and only logs it
         raise PairError(f"its weights lack {', '.join(lacking)}", where=str(folder))
-    return model.eval().to(device), tokenizer
+    loaded: PreTrainedModel = model.eval().to(device)
+    return loaded

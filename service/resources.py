@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from semiparametric.codec import Codec
 from semiparametric.errors import InputError
 from semiparametric.formats import Scalar
-from semiparametric.pair import Gen, load_gen
+from semiparametric.pair import read_gen
 from semiparametric.query_text import QueryEncoder, load_query_encoder
+from semiparametric.spec import PairSpec
 from semiparametric.store import Store
 from service.decoding.answer import ScoredPassage
 from service.decoding.engine import Engine
 from service.decoding.events import Event
 from service.decoding.generation import generate, retrieve
 from service.decoding.request import GenerationRequest
-from service.engines.transformers import TransformersEngine
+from service.engines.choice import make_engine
 from service.settings import ModelSettings
 
 logger = logging.getLogger(__name__)
@@ -87,12 +88,13 @@ async def open_resources(settings: ModelSettings, *, max_sessions: int, queue: i
         StoreError: The store is missing, damaged or another pair's.
     """
     start = perf_counter()
-    gen, query_encoder = await asyncio.to_thread(_load_pair, settings)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    gen = await asyncio.to_thread(read_gen, settings.pair)
+    engine = await asyncio.to_thread(make_engine, settings, gen, max_sessions=max_sessions, queue=queue)
+    query_encoder = await asyncio.to_thread(_load_query_encoder, settings, gen.spec)
     store = await asyncio.to_thread(Store.open, settings.index, fingerprint=gen.spec.fingerprint)
     try:
-        engine = TransformersEngine(
-            gen, max_sessions=max_sessions, max_waiting=queue, context_length=settings.context_length
-        )
         await engine.start()
         try:
             resources = Resources(engine, gen.codec, store, query_encoder)
@@ -108,14 +110,10 @@ async def open_resources(settings: ModelSettings, *, max_sessions: int, queue: i
         store.close()
 
 
-def _load_pair(settings: ModelSettings) -> tuple[Gen, QueryEncoder | None]:
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
-    dtype = getattr(torch, settings.dtype)
-    gen = load_gen(settings.pair, device=settings.device, dtype=dtype)
-    if gen.spec.query == "state":
-        return gen, None
-    return gen, load_query_encoder(settings.pair, device=settings.device, dtype=dtype)
+def _load_query_encoder(settings: ModelSettings, spec: PairSpec) -> QueryEncoder | None:
+    if spec.query == "state":
+        return None
+    return load_query_encoder(settings.pair, device=settings.device, dtype=getattr(torch, settings.dtype))
 
 
 async def _warm_up(resources: Resources) -> None:

@@ -1,9 +1,10 @@
 """The settings of `cosup serve` and `cosup ask`."""
 
+import json
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from semiparametric.settings import Settings
 
@@ -13,6 +14,16 @@ class ModelSettings(Settings):
 
     pair: Path = Field(description="Folder of the pair.")
     index: Path = Field(description="Folder of the index.")
+    engine: Literal["auto", "transformers", "vllm"] = Field(
+        default="auto",
+        description="What decodes: transformers, which is built in, or vllm; auto: vllm where it and a GPU are there.",
+    )
+    vllm: dict[str, Any] = Field(
+        default={}, description="More arguments of vLLM, such as tensor_parallel_size=2 (see `vllm serve --help`)."
+    )
+    adapter: Path | None = Field(
+        default=None, description="Folder of a LoRA adapter of Gen, which vllm applies without merging it."
+    )
     device: str = Field(default="cpu", description="Where Gen runs: cpu, cuda or cuda:<number>.")
     dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="Number format of Gen.")
     threads: int | None = Field(
@@ -23,6 +34,21 @@ class ModelSettings(Settings):
         ge=64,
         description="Tokens of prompt, passages and answer; the model's own limit if none.",
     )
+
+    @field_validator("vllm")
+    @classmethod
+    def _read_as_json(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """On the command line every value is text."""
+        return {name: _json_or_text(value) for name, value in options.items()}
+
+
+def _json_or_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
 
 
 class ServeSettings(ModelSettings):

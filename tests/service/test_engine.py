@@ -26,8 +26,8 @@ from transformers import (
 from semiparametric.errors import BusyError, CosupError, InputError, PairError
 from semiparametric.pair import Gen, load_gen
 from service.decoding.engine import Sampling, Session
+from service.engines.sampling import choice_at, choose
 from service.engines.transformers import TransformersEngine
-from service.engines.transformers.sampling import Chooser, choose
 from tests.service.lively import lively_gen
 
 RET, STOP = 97, 2
@@ -273,7 +273,7 @@ async def test_what_does_not_fit_the_context_is_refused(tiny_pair: Path) -> None
 
 def test_a_context_longer_than_the_models_and_models_without_a_cache_are_refused(tiny_pair: Path) -> None:
     gen = load_gen(tiny_pair)
-    with pytest.raises(InputError, match="Give at most 512"):
+    with pytest.raises(InputError, match="Give at most 511"):
         TransformersEngine(gen, context_length=513)
     gen.model = MambaForCausalLM(MambaConfig(vocab_size=100, hidden_size=16, num_hidden_layers=1, state_size=4))
     with pytest.raises(PairError, match="MambaForCausalLM has linear_attention layers"):
@@ -284,7 +284,7 @@ def test_a_context_longer_than_the_models_and_models_without_a_cache_are_refused
 
 
 def test_a_sliding_window_bounds_the_context(tiny_pair: Path) -> None:
-    assert TransformersEngine(gen_of(tiny_model("mistral"), tiny_pair)).context_length == 90
+    assert TransformersEngine(gen_of(tiny_model("mistral"), tiny_pair)).context_length == 89
 
 
 async def test_the_same_seed_gives_the_same_tokens_whatever_the_batch(tiny_pair: Path) -> None:
@@ -304,8 +304,8 @@ async def test_the_same_seed_gives_the_same_tokens_whatever_the_batch(tiny_pair:
 def test_samples_follow_the_distribution_cut_at_top_p_and_masked() -> None:
     logits = torch.log(torch.tensor([0.5, 0.2, 0.15, 0.1, 0.05]))
     count = 4000
-    choosers = [Chooser(Sampling(temperature=1.0, top_p=0.8, seed=seed)) for seed in range(count)]
-    tokens = choose(logits.repeat(count, 1), choosers, [frozenset({1})] * count)
+    choices = [choice_at(Sampling(temperature=1.0, top_p=0.8, seed=seed), 7) for seed in range(count)]
+    tokens = choose(logits.repeat(count, 1), choices, [frozenset({1})] * count)
     shares = np.bincount(tokens, minlength=5) / count
     # Without id 1: 0.625, 0.1875, 0.125, 0.0625; the first two reach 0.8125, so the rest is cut.
     np.testing.assert_allclose(shares, [0.625 / 0.8125, 0, 0.1875 / 0.8125, 0, 0], atol=0.03)
@@ -313,5 +313,5 @@ def test_samples_follow_the_distribution_cut_at_top_p_and_masked() -> None:
 
 def test_temperature_zero_takes_the_most_likely_allowed_token() -> None:
     logits = torch.tensor([[1.0, 3.0, 2.0], [1.0, 3.0, 2.0]])
-    choosers = [Chooser(Sampling()), Chooser(Sampling())]
-    assert choose(logits, choosers, [frozenset(), frozenset({1})]) == [1, 2]
+    choices = [choice_at(Sampling(), 3), choice_at(Sampling(), 4)]
+    assert choose(logits, choices, [frozenset(), frozenset({1})]) == [1, 2]

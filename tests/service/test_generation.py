@@ -18,7 +18,7 @@ from semiparametric.formats import Passage
 from semiparametric.pair import Gen, load_gen
 from semiparametric.store import Hit, Store
 from service.decoding.answer import Answer, Timings
-from service.decoding.engine import Sampling
+from service.decoding.engine import Engine, Sampling
 from service.decoding.events import CitationEvent, DoneEvent, Event, RetrievalEvent, TokenEvent
 from service.decoding.generation import generate, retrieve
 from service.decoding.lookup import PassageStore
@@ -46,15 +46,11 @@ async def running(gen: Gen, **settings: Any) -> AsyncIterator[TransformersEngine
         await engine.stop()
 
 
-async def events_of(
-    engine: TransformersEngine, store: PassageStore | None, gen: Gen, request: GenerationRequest
-) -> list[Event]:
+async def events_of(engine: Engine, store: PassageStore | None, gen: Gen, request: GenerationRequest) -> list[Event]:
     return [event async for event in generate(engine, store, gen.codec, request)]
 
 
-async def answer_of(
-    engine: TransformersEngine, store: PassageStore | None, gen: Gen, request: GenerationRequest
-) -> Answer:
+async def answer_of(engine: Engine, store: PassageStore | None, gen: Gen, request: GenerationRequest) -> Answer:
     last = (await events_of(engine, store, gen, request))[-1]
     assert isinstance(last, DoneEvent)
     return last.answer

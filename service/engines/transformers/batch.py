@@ -13,8 +13,9 @@ from torch import Tensor
 
 from semiparametric.embedding import as_query
 from semiparametric.pair import Gen
+from service.decoding.engine import Sampling
+from service.engines.sampling import choice_at, choose
 from service.engines.transformers.forward import Forward
-from service.engines.transformers.sampling import Chooser, choose
 
 SIMILAR_LENGTH = 0.75  # the shortest of rows computed together has at least this share of the longest; padding costs
 
@@ -38,7 +39,7 @@ class Row:
     """One session in the batch: its ids, how many of them the cache holds, and what it waits for."""
 
     ids: list[int]
-    chooser: Chooser
+    sampling: Sampling  # with a seed
     computed: int = 0
     forwarded: int = 0
     decoded: int = 0  # tokens of the present DecodeGoal
@@ -198,7 +199,8 @@ class Batch:
 
     def _settle_tokens(self, rows: list[Row], logits: Tensor, outcome: Outcome) -> None:
         goals = [row.goal for row in rows if isinstance(row.goal, DecodeGoal)]
-        tokens = choose(logits, [row.chooser for row in rows], [goal.forbidden for goal in goals])
+        choices = [choice_at(row.sampling, len(row.ids)) for row in rows]
+        tokens = choose(logits, choices, [goal.forbidden for goal in goals])
         for row, goal, token in zip(rows, goals, tokens, strict=True):
             row.ids.append(token)
             row.decoded += 1

@@ -9,12 +9,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from semiparametric.errors import BusyError, CosupError, InputError
+from semiparametric.errors import CosupError, InputError
 from semiparametric.pair import Gen
 from service.decoding.engine import Sampling
+from service.engines.admission import Places
+from service.engines.context import session_length
+from service.engines.sampling import seeded
 from service.engines.transformers.batch import Batch, DecodeGoal, Outcome, Output, Row, StateGoal
-from service.engines.transformers.forward import context_limit
-from service.engines.transformers.sampling import Chooser
+from service.engines.transformers.forward import check_supported
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +45,10 @@ class TransformersEngine:
         context_length: int | None = None,
         prefill_tokens: int = 2048,
     ) -> None:
-        limit = context_limit(gen.model)
-        if context_length is not None and context_length > limit:
-            raise InputError(f"{context_length} is too long", where="context_length", remedy=f"Give at most {limit}")
-        self.context_length = context_length or limit
+        check_supported(gen.model)
+        self.context_length = session_length(gen.model.config, context_length)
         self._batch = Batch(gen, self.context_length, prefill_tokens)
-        self._max_waiting = max_waiting
-        self._waiting = 0
-        self._places = asyncio.Semaphore(max_sessions)
+        self._places = Places(max_sessions, max_waiting)
         self._orders: list[Callable[[], None]] = []
         self._sessions: dict[Row, _Session] = {}
         self._woken = asyncio.Event()
@@ -84,17 +82,11 @@ class TransformersEngine:
             raise CosupError("the engine is not running", remedy="Start it first")
         if not 0 < len(ids) <= self.context_length:
             raise InputError(f"{len(ids)} ids do not fit a context of {self.context_length}")
-        if self._places.locked() and self._waiting >= self._max_waiting:
-            raise BusyError(f"all places are taken and {self._waiting} requests wait", remedy="Try again later")
-        self._waiting += 1
-        try:
-            await self._places.acquire()
-        finally:
-            self._waiting -= 1
+        await self._places.take()
         if self._driver is None:
-            self._places.release()
+            self._places.give_back()
             raise CosupError("the engine was stopped")
-        row = Row(list(ids), Chooser(sampling))
+        row = Row(list(ids), seeded(sampling))
         session = _Session(self, row)
         self._sessions[row] = session
         self.order(partial(self._batch.open, row))
@@ -114,7 +106,7 @@ class TransformersEngine:
         """Free a session's place."""
         if self._sessions.pop(row, None) is not None:
             self.order(partial(self._batch.close, row))
-            self._places.release()
+            self._places.give_back()
 
     async def _drive(self, pool: ThreadPoolExecutor) -> None:
         """Step while there is work. What a step brought is delivered while the next one runs."""

@@ -13,11 +13,11 @@ from service.engines.transformers.slots import DecodePass, PrefillPass, SlotCach
 _NEEDED = ("attention_mask", "position_ids", "past_key_values", "logits_to_keep")
 
 
-def context_limit(model: PreTrainedModel) -> int:
-    """The most ids a sequence may have so that every layer attends to all of them.
+def check_supported(model: PreTrainedModel) -> None:
+    """Refuse a model whose attention cannot be kept in slots.
 
     Raises:
-        PairError: The model's attention is of a kind that this engine cannot keep in slots.
+        PairError: It is of such a kind.
     """
     config = model.config.get_text_config(decoder=True)
     missing = [name for name in _NEEDED if name not in inspect.signature(model.forward).parameters]
@@ -29,8 +29,6 @@ def context_limit(model: PreTrainedModel) -> int:
             else f"{type(model).__name__} takes no {', '.join(missing)}",
             remedy="Use a causal language model with a standard key-value cache, such as Llama, Qwen or GPT-2",
         )
-    limit: int = config.max_position_embeddings
-    return min(limit, getattr(config, "sliding_window", None) or limit)
 
 
 class Forward:

@@ -1,0 +1,103 @@
+"""Tiny random pairs of every family that vLLM decodes here, whose Gen writes control tokens without training."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM as AnyGen
+from transformers import (
+    Gemma2Config,
+    Gemma3TextConfig,
+    GemmaConfig,
+    GPT2Config,
+    LlamaConfig,
+    LlamaModel,
+    MistralConfig,
+    Phi3Config,
+    PhiConfig,
+    Qwen2Config,
+    Qwen3Config,
+)
+
+from semiparametric.control import ControlTokens, add_control_tokens
+from semiparametric.pair import save_pair
+from semiparametric.spec import PairSpec, PassageForm
+from tests.conftest import tiny_llama_config, tiny_tokenizer
+
+HIDDEN = 64
+POSITIONS = 512
+
+_GROUPED: dict[str, Any] = {
+    "hidden_size": HIDDEN,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,  # heads of 32, the smallest that vLLM computes on a CPU
+    "num_key_value_heads": 1,
+    "max_position_embeddings": POSITIONS,
+}
+_GEMMA = _GROUPED | {"head_dim": 32, "sliding_window": POSITIONS}
+_CONFIGS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "GPT2LMHeadModel": (GPT2Config, {"n_embd": HIDDEN, "n_layer": 2, "n_head": 2, "n_positions": POSITIONS}),
+    "Gemma2ForCausalLM": (Gemma2Config, _GEMMA | {"query_pre_attn_scalar": 32}),
+    "Gemma3ForCausalLM": (Gemma3TextConfig, _GEMMA | {"query_pre_attn_scalar": 32}),
+    "GemmaForCausalLM": (GemmaConfig, _GROUPED | {"head_dim": 32}),
+    "LlamaForCausalLM": (LlamaConfig, _GROUPED),
+    "MistralForCausalLM": (MistralConfig, _GROUPED | {"sliding_window": None}),
+    "Phi3ForCausalLM": (Phi3Config, _GROUPED | {"sliding_window": None}),
+    "PhiForCausalLM": (PhiConfig, _GROUPED | {"num_key_value_heads": 2}),
+    "Qwen2ForCausalLM": (Qwen2Config, _GROUPED),
+    "Qwen3ForCausalLM": (Qwen3Config, _GROUPED | {"head_dim": 32}),
+}
+FAMILIES = tuple(_CONFIGS)
+
+
+def save_family_pair(
+    out: Path, architecture: str = "LlamaForCausalLM", *, seed: int = 1, deviation: float = 0.3
+) -> Path:
+    """Save a pair with a Gen of this family (fp32) and a tiny Llama as Embseq; its folder.
+
+    The larger the weights' deviation, the more the next token depends on all ids, and the more rounding is amplified.
+    """
+    tokenizer = tiny_tokenizer()
+    control = add_control_tokens(tokenizer)
+    make, said = _CONFIGS[architecture]
+    tied = architecture.startswith("Gemma")  # as all of them are
+    ids = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "tie_word_embeddings": tied}
+    config = make(vocab_size=len(tokenizer), **said, **ids)
+    torch.manual_seed(seed)
+    gen = AnyGen.from_config(config, dtype=torch.float32)
+    _enliven(gen, control, deviation)
+    embseq = tiny_llama_config(len(tokenizer))
+    embseq.hidden_size = HIDDEN
+    spec = PairSpec(
+        control=control,
+        passage=PassageForm(max_tokens=64),
+        pooling="mean",
+        similarity="cosine",
+        temperature=0.05,
+        dimension=HIDDEN,
+    )
+    save_pair(
+        out,
+        gen_model=gen,
+        gen_tokenizer=tokenizer,
+        embseq_model=LlamaModel(embseq),
+        embseq_tokenizer=tokenizer,
+        spec=spec,
+    )
+    return out
+
+
+def _enliven(gen: Any, control: ControlTokens, deviation: float) -> None:
+    """Weights so large that the next token depends on all ids and is often a control token."""
+    with torch.no_grad():
+        for name, weight in gen.named_parameters():
+            if weight.dim() > 1:
+                weight.normal_(0, deviation)
+            elif "norm" in name or "ln_" in name:
+                weight += 0.1 * torch.randn_like(weight)  # so that states before and after a norm differ in direction
+        head = gen.get_output_embeddings().weight
+        head.copy_(torch.randn_like(head))
+        head[control.ret] *= 2
+        head[control.ce] *= 2
+        head[2] *= 1.5  # the end of the answer
