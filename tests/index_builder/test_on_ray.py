@@ -92,6 +92,7 @@ def main(pair: Path, corpus: Path, folder: Path) -> None:
     with suppress(KeyboardInterrupt):
         build_index(BuildSettings.resolve(values | {"out": folder / "ray"}))
     Shards.write = write  # type: ignore[method-assign]
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # with one CPU, as Ray would count, it would wait for ever
     build_index(BuildSettings.resolve(values | {"out": folder / "ray", "engine": "ray", "workers": 2}))
 
 
