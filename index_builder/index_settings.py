@@ -36,7 +36,7 @@ class IndexSettings(Settings):
         default=None, ge=1, description="Candidates kept while a graph is searched; chosen for target_recall if none."
     )
     ivf_lists: int | None = Field(
-        default=None, ge=1, description="Lists of ivf-*; twice the root of the number of vectors if none."
+        default=None, ge=1, description="Lists of ivf-*; four times the root of the number of vectors if none."
     )
     ivf_nprobe: int | None = Field(
         default=None, ge=1, description="Lists that a lookup searches; chosen for target_recall if none."

@@ -173,8 +173,8 @@ def index_type(name: str) -> IndexType:
 
 
 def default_lists(count: int) -> int:
-    """Lists for so many vectors: twice the root, and at least sixteen vectors for each."""
-    return max(1, min(2 * math.isqrt(count), count // 16))
+    """Lists for so many vectors: four times the root, and at least sixteen vectors for each."""
+    return max(1, min(4 * math.isqrt(count), count // 16))
 
 
 def _given(given: Given, name: str) -> dict[str, int | str]:

@@ -7,6 +7,7 @@ import pytest
 
 import index_builder.build
 from index_builder.build import build_index
+from index_builder.progress import read_with_progress
 from index_builder.settings import BuildSettings
 from semiparametric.errors import InputError
 from semiparametric.formats import Passage, write_jsonl
@@ -46,10 +47,9 @@ def test_it_publishes_nothing_and_the_next_build_has_the_new_corpus(
 
 def meddled(corpus: Path) -> object:
     """The builder's own reading, during which ten more passages are written into the corpus."""
-    real = index_builder.build.read_with_progress
 
     def read(passages: Iterator[Passage], expected: int | None) -> Iterator[Passage]:
-        for number, passage in enumerate(real(passages, expected)):
+        for number, passage in enumerate(read_with_progress(passages, expected)):
             if number == 10:
                 write_jsonl(corpus, lamps(40))
             yield passage

@@ -21,16 +21,16 @@ def test_numbers_that_were_not_given_follow_from_count_and_dimension() -> None:
     assert plans == {
         "flat": {},
         "hnsw": {"hnsw_m": 32, "hnsw_ef_construction": 200},
-        "ivf-flat": {"ivf_lists": 2000},
-        "ivf-sq8": {"ivf_lists": 2000, "rescore": 4},
-        "ivf-pq": {"ivf_lists": 2000, "rescore": 4, "pq_m": 96, "pq_opq": 1},
+        "ivf-flat": {"ivf_lists": 4000},
+        "ivf-sq8": {"ivf_lists": 4000, "rescore": 4},
+        "ivf-pq": {"ivf_lists": 4000, "rescore": 4, "pq_m": 96, "pq_opq": 1},
     }
 
 
 def test_lists_follow_from_the_vectors_of_a_shard() -> None:
     whole = IndexPlan.checked("ivf-flat", {}, count=40_000, dimension=8)
     shard = IndexPlan.checked("ivf-flat", {}, count=40_000, dimension=8, shards=4)
-    assert (whole.index_parameters["ivf_lists"], shard.index_parameters["ivf_lists"]) == (400, 200)
+    assert (whole.index_parameters["ivf_lists"], shard.index_parameters["ivf_lists"]) == (800, 400)
     assert shard.part_rows(10) == [range(2), range(2, 5), range(5, 7), range(7, 10)]
 
 

@@ -289,7 +289,7 @@ async def test_control_tokens_in_question_and_passages_stay_text(tiny_pair: Path
     ("changes", "message"),
     [
         ({"question": "  "}, "question: is empty"),
-        ({"question": "word " * 600}, r"question: has \d+ tokens with its prompt; the limit is 510"),
+        ({"question": "word " * 600}, r"question: has \d+ tokens with its prompt; the limit is 509"),
         ({"top_k": 0}, "top_k: 0 is too small. Give at least 1"),
         ({"max_new_tokens": 0}, "max_new_tokens: 0 is too small"),
         ({"max_retrievals": -1}, "max_retrievals: -1 is too small"),

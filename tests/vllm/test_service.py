@@ -49,6 +49,11 @@ def service(index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
         yield service
 
 
+def engines() -> list[psutil.Process]:
+    """The processes of vLLM that the services under test have started."""
+    return [child for child in psutil.Process().children(recursive=True) if "EngineCore" in child.name()]
+
+
 def ask(service: ChildService, question: str) -> httpx.Response:
     body = {"question": question, "retrieval": "first"}
     return httpx.post(f"{service.url}/generate", json=body, timeout=300, trust_env=False)
@@ -79,7 +84,7 @@ def test_an_answer_streams(service: ChildService) -> None:
 
 def test_it_says_503_while_vllm_is_dead_and_answers_when_it_is_back(service: ChildService) -> None:
     expected = ask(service, QUESTIONS[1]).json()["answer"]
-    engine = [child for child in psutil.Process().children(recursive=True) if "EngineCore" in child.name()]
+    engine = engines()
     assert engine
     for process in engine:
         process.kill()
@@ -97,10 +102,10 @@ def test_it_says_503_while_vllm_is_dead_and_answers_when_it_is_back(service: Chi
 
 def test_a_service_that_is_asked_to_end_leaves_no_process_behind(index: Path, tmp_path: Path) -> None:
     options = ["--engine", "vllm", "--pair", str(PAIR), "--index", str(index), "--port", "0"]
+    others = engines()
     with child_service([*options, "--vllm", "enforce_eager=true"], tmp_path / "log") as service:
         service.wait_until_ready()
-        started = psutil.Process().children(recursive=True)
-        own = [child for child in started if "EngineCore" in child.name()][-1:]
+        [own] = [engine for engine in engines() if engine not in others]
         service.stop()
-        _, alive = psutil.wait_procs(own, timeout=60)
+        _, alive = psutil.wait_procs([own], timeout=60)
         assert not alive

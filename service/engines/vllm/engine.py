@@ -27,13 +27,14 @@ from semiparametric.pair import GenFolder
 from service.decoding.engine import Sampling
 from service.engines.admission import Places
 from service.engines.sampling import seeded
-from service.engines.vllm.protocol import EXTENSION, FORBIDDEN, PREFIX, PROCESSOR, SAMPLING, STATE
+from service.engines.vllm.protocol import EXTENSION, FORBIDDEN, LOOKUP, PREFIX, PROCESSOR, SAMPLING, STATE
 from service.engines.vllm.states import States
 
 logger = logging.getLogger(__name__)
 
 # A small model on a CPU needs no more; vLLM's own choice is to fill the memory and to pin threads to cores.
 _ON_CPU = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+_RUNNER = {"VLLM_USE_V2_MODEL_RUNNER": "0"}  # whose logits processors know the last id without asking the device
 
 
 class VllmEngine:
@@ -72,7 +73,7 @@ class VllmEngine:
 
     async def start(self) -> None:
         """Load the model in vLLM's own process."""
-        for name, value in _ON_CPU.items():
+        for name, value in (_ON_CPU | _RUNNER).items():
             os.environ.setdefault(name, value)
         self._llm = await asyncio.to_thread(AsyncLLM.from_engine_args, AsyncEngineArgs(**self._arguments))
 
@@ -198,7 +199,8 @@ class _Session:
         self._ids = ids
         self._sampling = sampling
         self._forwarded = 0
-        self._request: str | None = None
+        self._request: str | None = None  # that vLLM has, or that was left before its end
+        self._state: str | None = None  # the name of the state at the last position, where it is computed already
         self._closed = False
 
     @property
@@ -213,22 +215,45 @@ class _Session:
         room = self._engine.context_length - len(self._ids)
         if not 0 < max_tokens <= room:
             raise InputError(f"{max_tokens} new tokens are asked for where {room} fit")
+        control = self._engine.spec.control
+        looks_up = control.ret in stop_ids
+        name = self._engine.name()
+        extra: dict[str, Any] = {FORBIDDEN: sorted(forbidden)} | self._said_sampling()
+        if looks_up:  # the step after [Ret] computes its state; see GenProcessor
+            extra |= {STATE: name, LOOKUP: [control.ret, control.cs]}
+            stop_ids = stop_ids - {control.ret} | {control.cs}
         params = SamplingParams(
             temperature=0,  # a request that samples is chosen for by the processor
-            max_tokens=max_tokens,
+            max_tokens=max_tokens + looks_up,
             stop_token_ids=sorted(stop_ids),
             ignore_eos=True,  # the stop ids hold it
             detokenize=False,
             output_kind=RequestOutputKind.DELTA,
-            extra_args={FORBIDDEN: sorted(forbidden)} | self._said_sampling(),
+            extra_args=extra,
         )
-        async with aclosing(self._run(params, self._engine.name())) as tokens:
+        decoded = 0
+        async with aclosing(self._run(params, name)) as tokens:
             async for token in tokens:
+                if looks_up and token == control.cs:
+                    self._state = name
+                    continue
                 self._ids.append(token)
+                decoded += 1
                 yield token
+                if decoded == max_tokens and token != control.ret:
+                    break
+        self._request = None
 
     async def query_state(self) -> NDArray[np.float32]:
         """Gen's last hidden state after the final norm at the last position, projected, as a query: float32[d]."""
+        self._check_open()
+        name = self._state or await self._computed_state()
+        self._state = None
+        state = torch.frombuffer(bytearray(await self._engine.states.fetch(name)), dtype=torch.float32)
+        return as_query(state, self._engine.spec, self._engine.projection)
+
+    async def _computed_state(self) -> str:
+        """Have the state at the last position computed; the name under which it is kept."""
         name = self._engine.name()
         params = SamplingParams(
             temperature=0,
@@ -241,8 +266,8 @@ class _Session:
         async with aclosing(self._run(params, name)) as tokens:
             async for _ in tokens:
                 pass
-        state = torch.frombuffer(bytearray(await self._engine.states.fetch(name)), dtype=torch.float32)
-        return as_query(state, self._engine.spec, self._engine.projection)
+        self._request = None
+        return name
 
     async def append(self, ids: Sequence[int]) -> None:
         """Put ids at the end of the context; they are computed with the next `decode` or `query_state`."""
@@ -250,6 +275,7 @@ class _Session:
         if len(self._ids) + len(ids) > self._engine.context_length:
             raise InputError(f"{len(ids)} ids after {len(self._ids)} exceed {self._engine.context_length}")
         self._ids += ids
+        self._state = None
 
     async def truncate(self, length: int) -> None:
         """Keep only the first `length` ids (at least one) of the context."""
@@ -257,6 +283,7 @@ class _Session:
         if not 0 < length <= len(self._ids):
             raise InputError(f"a context of {len(self._ids)} ids cannot be cut to {length}")
         del self._ids[length:]
+        self._state = None
 
     async def close(self) -> None:
         """Free the session's place, also in the middle of `decode`."""
@@ -298,4 +325,3 @@ class _Session:
                         raise CosupError("the session is closed" if self._closed else "decoding was aborted")
         except EngineDeadError as error:
             raise self._engine.died() from error
-        self._request = None

@@ -19,6 +19,7 @@ PREFIX = "Cosup"  # before an architecture's name: the same model, whose last st
 FORBIDDEN = "cosup_forbidden"  # ids that are masked before sampling
 SAMPLING = "cosup_sampling"  # temperature, top_p and seed, where the token is not to be the likeliest
 STATE = "cosup_state"  # the name under which the request's last state is kept
+LOOKUP = "cosup_lookup"  # [Ret] and [Cs]: the state is that at [Ret], after which [Cs] is forced and ends the request
 
 PROCESSOR = "service.engines.vllm.worker:GenProcessor"
 EXTENSION = "service.engines.vllm.worker.StateExtension"

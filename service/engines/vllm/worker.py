@@ -7,12 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from vllm import ModelRegistry, SamplingParams
-from vllm.v1.sample.logits_processor import LogitsProcessor as ByBatchIndex
-from vllm.v1.worker.gpu.sample.logits_processor import LogitsProcessor as BySlot
+from vllm.v1.sample.logits_processor import LogitsProcessor
 
 from service.decoding.engine import Sampling
-from service.engines.sampling import choice_at, sample
-from service.engines.vllm.protocol import ARCHITECTURES, FORBIDDEN, PREFIX, SAMPLING, STATE
+from service.engines.sampling import Choice, choice_at, sample
+from service.engines.vllm.protocol import ARCHITECTURES, FORBIDDEN, LOOKUP, PREFIX, SAMPLING, STATE
 
 _MOST_KEPT = 4096  # states that nobody fetched: their clients died between asking and fetching
 
@@ -25,7 +24,7 @@ def register() -> None:
 
 
 class Rows:
-    """The rows of the running step, and the states that were asked for, by name; the oldest are dropped."""
+    """The rows of the running step, and the states that were kept of them, by name; the oldest are dropped."""
 
     def __init__(self, most: int = _MOST_KEPT) -> None:
         self._most = most
@@ -36,11 +35,16 @@ class Rows:
         """Have the step's post-norm states, `[n, hidden]`, one for each row of logits."""
         self._shown = states
 
-    def keep(self, row: int, name: str) -> None:
-        """Keep one of them; a state that the name had before gives way."""
+    @property
+    def shown(self) -> Tensor:
+        """The step's states."""
         if self._shown is None:
             raise RuntimeError("the model shows no states: it was not loaded as one of Cosup's architectures")
-        self._kept[name] = self._shown[row].clone()  # the step's memory is used again
+        return self._shown
+
+    def keep(self, name: str, state: Tensor) -> None:
+        """Keep a copy of a state, `[hidden]`; one that the name had before gives way."""
+        self._kept[name] = state.clone()  # the step's memory is used again
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
 
@@ -55,25 +59,51 @@ rows = Rows()  # one for each worker process, as there is one model
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a request asks of the processor. `ids` are the older runner's lists of its prompt and its new tokens."""
+    """What a request asks of the processor. `ids` are lists of its prompt and its new tokens, which grow."""
 
     forbidden: list[int]
     sampling: Sampling | None
     name: str | None
-    ids: tuple[list[int], list[int]] | None
+    lookup: tuple[int, int] | None
+    ids: tuple[list[int], list[int]]
+
+    @classmethod
+    def of(cls, params: SamplingParams, ids: tuple[list[int], list[int]]) -> "_Asked | None":
+        """None where a request asks nothing."""
+        extra = params.extra_args or {}
+        if not extra.keys() & {FORBIDDEN, SAMPLING, STATE}:
+            return None
+        sampling, lookup = extra.get(SAMPLING), extra.get(LOOKUP)
+        return cls(
+            forbidden=list(extra.get(FORBIDDEN, ())),
+            sampling=sampling and Sampling(*sampling),
+            name=extra.get(STATE),
+            lookup=lookup and (lookup[0], lookup[1]),
+            ids=ids,
+        )
+
+    @property
+    def last(self) -> int:
+        """The id whose state the step has computed."""
+        prompt, new = self.ids
+        return (new or prompt)[-1]
+
+    @property
+    def choice(self) -> Choice | None:
+        """How the next id is chosen, where that is not the likeliest."""
+        return choice_at(self.sampling, sum(map(len, self.ids))) if self.sampling else None
 
 
-class GenProcessor(ByBatchIndex, BySlot):  # type: ignore[misc]  # vLLM is not there where types are checked
-    """A logits processor for either of vLLM's model runners: masks, seeded sampling, and states that are asked for.
+class GenProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not there where types are checked
+    """A logits processor: masks, seeded sampling, and the states that are asked for.
 
-    The older runner tells with `update_state` which request is in which row of the batch; the newer one names a slot
-    for each request, and says with each step which slot is in which row. Sampling is the service's own, so that a seed
+    A request that decodes asks for the state at `[Ret]`, too: it goes on for one step after it has written `[Ret]`.
+    That step computes the state and ends the request by a forced `[Cs]`. Sampling is the service's own, so that a seed
     gives the same tokens as on the embedded engine: vLLM sees a greedy request that has one token left to take.
     """
 
-    def __init__(self, vllm_config: Any, *_: Any) -> None:
-        self._asked: dict[int, _Asked] = {}
-        del vllm_config
+    def __init__(self, *_: Any) -> None:
+        self._asked: dict[int, _Asked] = {}  # by row of the batch
 
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
@@ -86,70 +116,55 @@ class GenProcessor(ByBatchIndex, BySlot):  # type: ignore[misc]  # vLLM is not t
         """Masks change what greedy decoding takes."""
         return False
 
-    def add_request(
-        self, req_idx: int, sampling_params: SamplingParams, ids: tuple[list[int], list[int]] | None = None
-    ) -> bool:
-        """A request enters a slot, whoever was there before."""
-        extra = sampling_params.extra_args or {}
-        self._asked.pop(req_idx, None)
-        if not extra.keys() & {FORBIDDEN, SAMPLING, STATE}:
-            return False
-        sampling = extra.get(SAMPLING)
-        self._asked[req_idx] = _Asked(
-            list(extra.get(FORBIDDEN, ())), sampling and Sampling(*sampling), extra.get(STATE), ids
-        )
-        return True
-
     def update_state(self, batch_update: Any) -> None:
-        """The older runner's batch has changed: removed, added, moved, in this order."""
+        """The batch has changed: removed, added, moved, in this order."""
         if batch_update is None:
             return
-        for index in batch_update.removed:
-            self._asked.pop(index, None)
-        for index, params, prompt_ids, output_ids in batch_update.added:
-            self.add_request(index, params, (prompt_ids or [], output_ids))
+        for row in batch_update.removed:
+            self._asked.pop(row, None)
+        for row, params, prompt_ids, output_ids in batch_update.added:
+            self._put(row, _Asked.of(params, (prompt_ids or [], output_ids)))
         for source, target, direction in batch_update.moved:
             arriving, leaving = self._asked.pop(source, None), self._asked.pop(target, None)
-            if arriving is not None:
-                self._asked[target] = arriving
-            if leaving is not None and direction.name == "SWAP":
-                self._asked[source] = leaving
+            self._put(target, arriving)
+            if direction.name == "SWAP":
+                self._put(source, leaving)
 
-    def apply(self, logits: Tensor, ctx: Any = None) -> Tensor:
+    def apply(self, logits: Tensor) -> Tensor:
         """Mask `logits[n, vocabulary]` in place, choose where a request samples, keep the states that were asked for.
 
         A prompt computed in several steps shows a row in each of them; the last one is the prompt's end and stays.
         """
-        slots = range(logits.shape[0]) if ctx is None else ctx.idx_mapping_np.tolist()
-        asked = {row: self._asked[slot] for row, slot in enumerate(slots) if slot in self._asked}
-        for row, request in asked.items():
-            if request.name:
-                rows.keep(row, request.name)
+        asked = {row: request for row, request in self._asked.items() if row < len(logits)}
         banned = [(row, token) for row, request in asked.items() for token in request.forbidden]
         if banned:
             at = torch.tensor(banned, device=logits.device)
             logits[at[:, 0], at[:, 1]] = -torch.inf
-        self._choose(logits, asked, ctx)
+        _sample(logits, {row: request.choice for row, request in asked.items() if request.choice})
+        for row, request in asked.items():
+            if request.name and (request.lookup is None or request.lookup[0] == request.last):
+                rows.keep(request.name, rows.shown[row])
+                if request.lookup:
+                    _force(logits, row, request.lookup[1])
         return logits
 
-    def _choose(self, logits: Tensor, asked: dict[int, _Asked], ctx: Any) -> None:
-        choices = {
-            row: choice_at(request.sampling, _length(row, request, ctx))
-            for row, request in asked.items()
-            if request.sampling
-        }
-        if choices:
-            at = torch.tensor(list(choices), device=logits.device)
-            tokens = sample(logits[at].float(), list(choices.values()))
-            logits[at] = -torch.inf
-            logits[at, tokens] = 0
+    def _put(self, row: int, request: _Asked | None) -> None:
+        self._asked.pop(row, None)
+        if request is not None:
+            self._asked[row] = request
 
 
-def _length(row: int, request: _Asked, ctx: Any) -> int:
-    """The ids before the token that is chosen now."""
-    if request.ids is not None:
-        return len(request.ids[0]) + len(request.ids[1])
-    return int(ctx.seq_lens_upper_bound_np[row])
+def _sample(logits: Tensor, choices: dict[int, Choice]) -> None:
+    if choices:
+        at = torch.tensor(list(choices), device=logits.device)
+        tokens = sample(logits[at].float(), list(choices.values()))
+        logits[at] = -torch.inf
+        logits[at, tokens] = 0
+
+
+def _force(logits: Tensor, row: int, token: int) -> None:
+    logits[row] = -torch.inf
+    logits[row, token] = 0
 
 
 class StateExtension:
