@@ -117,9 +117,9 @@ train-nano: $(INSTALLED_TRAIN) ## Train models/nano again: make train-nano DATA=
 	$(BIN)/cosup examples python --corpus $(NANO_BUILD)/corpus.jsonl.gz --out $(NANO_BUILD)/examples
 	$(BIN)/cosup corpus python $(NANO_PACKAGES:%=--package %) --out $(NANO_BUILD)/packages.jsonl.gz
 	$(BIN)/cosup examples python --corpus $(NANO_BUILD)/packages.jsonl.gz --out $(NANO_BUILD)/packages
-	$(BIN)/cosup examples from-corpus --corpus $(NANO_BUILD)/data/textbooks/corpus.jsonl.gz --out $(NANO_BUILD)/textbooks-self --limit 40000
 	$(BIN)/cosup train configs/nano-lookups.yaml
 	$(BIN)/cosup train configs/nano.yaml
+	$(BIN)/cosup train configs/nano-copy.yaml
 
 .PHONY: clean
 clean: ## Remove environments, caches and what the commands above wrote
