@@ -263,3 +263,24 @@ def test_settings_that_would_break_it_are_refused(pair: Path) -> None:
     ):
         with pytest.raises(InputError, match=said):
             arguments(read_gen(pair), "float32", 4, 64, None, option)
+
+
+async def test_a_vllm_that_does_not_start_says_why(pair: Path) -> None:
+    from service.engines.vllm.engine import VllmEngine
+
+    engine = VllmEngine(
+        read_gen(pair),
+        dtype="float32",
+        max_sessions=4,
+        max_waiting=0,
+        context_length=64,
+        options={"tensor_parallel_size": 0},
+    )
+    with pytest.raises(
+        CosupError, match=r"vLLM does not start \(.*tensor_parallel_size.*engine transformers"
+    ) as raised:
+        await engine.start()
+    assert raised.value.remedy
+    with pytest.raises(CosupError, match="the engine is not running"):
+        await engine.open([5], Sampling())
+    await engine.stop()

@@ -72,10 +72,22 @@ class VllmEngine:
         self.states = States(self._call)
 
     async def start(self) -> None:
-        """Load the model in vLLM's own process."""
+        """Load the model in vLLM's own process.
+
+        Raises:
+            CosupError: vLLM does not start.
+        """
         for name, value in (_ON_CPU | _RUNNER).items():
             os.environ.setdefault(name, value)
-        self._llm = await asyncio.to_thread(AsyncLLM.from_engine_args, AsyncEngineArgs(**self._arguments))
+        try:
+            self._llm = await asyncio.to_thread(AsyncLLM.from_engine_args, AsyncEngineArgs(**self._arguments))
+        except Exception as error:  # of many kinds, since an argument can be wrong in as many ways
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise CosupError(
+                f"vLLM does not start ({'; '.join(reason[:2])})",
+                where="engine",
+                remedy="Its own log above says more; mend the --vllm settings, or use the engine transformers",
+            ) from error
 
     async def stop(self) -> None:
         """End vLLM's process; sessions still open fail."""
