@@ -24,6 +24,11 @@ class Nearest:
     rows: NDArray[np.int64]
     """`int64[n, k]`; -1 where there are fewer."""
 
+    @property
+    def is_full(self) -> bool:
+        """Whether every query has as many rows as it may have; `k` is at least 1."""
+        return bool((self.rows[:, -1] >= 0).all())
+
 
 class Vectors(Protocol):
     """The vectors of one part of a store. Searches may run in many threads at once."""

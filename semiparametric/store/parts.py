@@ -31,7 +31,8 @@ class Parts:
     def __init__(self, parts: Sequence[Vectors], deleted: NDArray[np.int64], *, shards: int = 1) -> None:
         self.parts = list(parts)
         self._starts = np.cumsum([0, *(len(part) for part in parts)])
-        self._live = np.diff(self._starts) - np.diff(np.searchsorted(deleted, self._starts))
+        live_counts = np.diff(self._starts) - np.diff(np.searchsorted(deleted, self._starts))
+        self._all: list[tuple[int, None]] = [(number, None) for number, live in enumerate(live_counts.tolist()) if live]
         self._shards = shards if shards > 1 else 0
         self._pool = shard_threads(shards) if shards > 1 else None
 
@@ -50,7 +51,7 @@ class Parts:
 
     def search(self, queries: NDArray[np.float32], top_k: int, *, rows: NDArray[np.int64] | None = None) -> Nearest:
         """The nearest rows of each query over all parts; see `Vectors.search`."""
-        tasks = list(self._tasks(rows))
+        tasks = self._tasks(rows)
         if len(tasks) == 1 and len(self.parts) == 1:
             return self.parts[0].search(queries, top_k, rows=rows)
         waiting = [
@@ -61,10 +62,10 @@ class Parts:
         found = [self._search(number, queries, top_k, inside) for number, inside in tasks if number >= self._shards]
         return merged([*(future.result() for future in waiting), *found], len(queries), top_k)
 
-    def _tasks(self, rows: NDArray[np.int64] | None) -> list[tuple[int, NDArray[np.int64] | None]]:
+    def _tasks(self, rows: NDArray[np.int64] | None) -> Sequence[tuple[int, NDArray[np.int64] | None]]:
         """The parts to search, each with its own candidates."""
         if rows is None:
-            return [(number, None) for number, live in enumerate(self._live) if live]
+            return self._all
         cuts = np.searchsorted(rows, self._starts)
         inside = [rows[cuts[number] : cuts[number + 1]] - self._starts[number] for number in range(len(self.parts))]
         return [(number, candidates) for number, candidates in enumerate(inside) if len(candidates)]

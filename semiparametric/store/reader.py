@@ -103,15 +103,17 @@ class Store:
         Raises:
             InputError: `top_k`, the shape of the queries or a row is wrong.
         """
-        self._check(queries, top_k)
+        if top_k < 1:
+            raise InputError(f"top_k is {top_k}", remedy="Ask for at least one passage")
         candidates = None if rows is None else self._live(self._checked_rows(rows))
         top_k = min(top_k, len(self) if candidates is None else len(candidates))
         if not top_k:
             return [[] for _ in queries]
         found = self._vectors.search(queries, top_k, rows=candidates)
-        given = (found.rows >= 0).sum(1).tolist()  # fewer than asked for stand at the end
-        lists = zip(found.rows.tolist(), found.scores.tolist(), given, strict=True)
-        return [list(map(Hit, rows[:count], scores[:count])) for rows, scores, count in lists]
+        lists = zip(found.rows.tolist(), found.scores.tolist(), strict=True)
+        if found.is_full:
+            return [list(map(Hit, rows, scores)) for rows, scores in lists]
+        return [[Hit(row, score) for row, score in zip(*each, strict=True) if row >= 0] for each in lists]
 
     def passage(self, row: int) -> Passage:
         """The passage in a row, deleted or not; IndexError for no row of the store."""
@@ -196,17 +198,6 @@ class Store:
         places = np.minimum(np.searchsorted(self._deleted, rows), len(self._deleted) - 1)
         live: NDArray[np.bool_] = self._deleted[places] != rows
         return live
-
-    def _check(self, queries: NDArray[np.float32], top_k: int) -> None:
-        if top_k < 1:
-            raise InputError(f"top_k is {top_k}", remedy="Ask for at least one passage")
-        if queries.ndim != 2 or queries.shape[1] != self.dimension:
-            raise InputError(
-                f"queries have the shape {list(queries.shape)}, the index wants [n, {self.dimension}]",
-                remedy="Use the pair that the index was built with",
-            )
-        if not np.isfinite(queries).all():
-            raise InputError("a query holds NaN or infinity", remedy="Check the pair's weights")
 
     def _checked_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         rows = np.unique(np.asarray(rows, np.int64))

@@ -205,8 +205,8 @@ class VectorIndex:
 
     def _completed(self, nearest: Nearest, queries: NDArray[np.float32], rows: NDArray[np.int64] | None) -> Nearest:
         """Where a walk ended before it had met enough rows, all that it may give are compared."""
-        short = np.flatnonzero(nearest.rows[:, -1] < 0)
-        if len(short):
+        if not nearest.is_full:
+            short = np.flatnonzero(nearest.rows[:, -1] < 0)
             every = np.arange(self._count) if rows is None else rows
             exact = self._compare(queries[short], nearest.rows.shape[1], every)
             nearest.rows[short], nearest.scores[short] = exact.rows, exact.scores
