@@ -49,6 +49,12 @@ def make_engine(settings: ModelSettings, gen: GenFolder, *, max_sessions: int, q
         PairError: Gen cannot be loaded, or its architecture cannot be decoded.
     """
     if chosen_backend(settings, gen.architecture) == "vllm":
+        if settings.adapter is not None and not (settings.adapter / "adapter_config.json").is_file():
+            raise InputError(
+                "it holds no adapter_config.json",
+                where=f"adapter {settings.adapter}",
+                remedy="Give the folder that peft's `save_pretrained` wrote",
+            )
         from service.engines.vllm.engine import VllmEngine
 
         return VllmEngine(

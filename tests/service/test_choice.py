@@ -69,3 +69,9 @@ def test_the_embedded_engine_is_made_and_refuses_settings_of_vllm(tiny_pair: Pat
 def test_options_of_vllm_are_numbers_and_flags_where_they_look_like_it(tmp_path: Path) -> None:
     given = settings(tmp_path, vllm={"tensor_parallel_size": "2", "enforce_eager": "true", "quantization": "awq"})
     assert given.vllm == {"tensor_parallel_size": 2, "enforce_eager": True, "quantization": "awq"}
+
+
+def test_a_folder_without_an_adapter_is_refused(monkeypatch: pytest.MonkeyPatch, tiny_pair: Path) -> None:
+    with_vllm(monkeypatch, installed=True, gpu=False)
+    with pytest.raises(InputError, match=r"it holds no adapter_config\.json.*save_pretrained"):
+        make_engine(settings(tiny_pair, engine="vllm", adapter=tiny_pair), read_gen(tiny_pair), max_sessions=1, queue=0)

@@ -44,7 +44,17 @@ def options(pair: Path, index: Path, **settings: object) -> list[str]:
 
 
 def entries_of(log: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in log.read_text().splitlines()]
+    whole_lines = log.read_text().split("\n")[:-1]
+    return [json.loads(line) for line in whole_lines]
+
+
+def logged(service: ChildService, **said: object) -> list[dict[str, object]]:
+    """The entries that say so; a request's is written after its reply has left."""
+    deadline = time.monotonic() + 30
+    while not (found := [entry for entry in entries_of(service.log) if said.items() <= entry.items()]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
 
 
 def seconds_until_a_place_is_free(service: ChildService) -> float:
@@ -69,9 +79,8 @@ def test_a_service_says_where_it_listens_and_logs_nothing_but_json(service: Chil
     reply = httpx.post(f"{service.url}/generate", json=SHORT, headers=headers, trust_env=False)
     assert reply.status_code == 200
     assert reply.json()["usage"]["completion_tokens"] == 2
-    entries = entries_of(service.log)
-    assert [entry["url"] for entry in entries if "url" in entry] == [service.url]
-    assert [entry["path"] for entry in entries if entry.get("request_id") == "r7"] == ["/generate"]
+    assert [entry["path"] for entry in logged(service, request_id="r7")] == ["/generate"]
+    assert [entry["url"] for entry in entries_of(service.log) if "url" in entry] == [service.url]
 
 
 def test_a_client_that_hangs_up_while_its_answer_streams_frees_its_place(service: ChildService) -> None:
@@ -82,7 +91,7 @@ def test_a_client_that_hangs_up_while_its_answer_streams_frees_its_place(service
         assert next(lines) == "event: token"
         assert httpx.post(f"{service.url}/generate", json=SHORT, trust_env=False).status_code == 503
     assert seconds_until_a_place_is_free(service) < 2
-    [line] = [entry for entry in entries_of(service.log) if entry.get("request_id") == "hangs-up"]
+    [line] = logged(service, request_id="hangs-up")
     assert line["status"] == 200
     assert line["finished"] is False
 
@@ -91,7 +100,7 @@ def test_a_client_that_hangs_up_while_it_waits_frees_its_place(service: ChildSer
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{service.url}/generate", json=LONG, timeout=1, trust_env=False)
     assert seconds_until_a_place_is_free(service) < 2
-    assert 499 in [entry.get("status") for entry in entries_of(service.log)]
+    assert logged(service, status=499)
 
 
 def test_a_body_without_end_is_refused_while_it_comes(service: ChildService) -> None:
