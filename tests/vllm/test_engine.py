@@ -111,6 +111,39 @@ def _ids(answer: Answer) -> list[tuple[int, int, str]]:
     return [(citation.start, citation.end, citation.passage_id) for citation in answer.citations]
 
 
+async def test_answers_stay_the_same_where_the_cache_is_too_small_for_the_crowd(store: Store, pair: Path) -> None:
+    """vLLM then throws requests out of the batch and computes them again later, also between [Ret] and its state."""
+    from service.engines.vllm.engine import VllmEngine
+
+    asked = requests()[:32]
+    embedded = TransformersEngine(load_gen(pair), max_sessions=SESSIONS, context_length=CONTEXT)
+    await embedded.start()
+    expected = await answers_of(embedded, store, pair, asked)
+    await embedded.stop()
+    engine = VllmEngine(
+        read_gen(pair),
+        dtype="float32",
+        max_sessions=SESSIONS,
+        max_waiting=WAITING,
+        context_length=CONTEXT,
+        options={"enforce_eager": True, "num_gpu_blocks_override": 20},  # 640 ids, three or four answers
+    )
+    await engine.start()
+    answers = await answers_of(engine, store, pair, asked)
+    preempted = num_preempted()
+    await engine.stop()
+    assert preempted > 0
+    assert [answer.text for answer in answers] == [answer.text for answer in expected]
+    assert [_ids(answer) for answer in answers] == [_ids(answer) for answer in expected]
+
+
+def num_preempted() -> float:
+    from prometheus_client import REGISTRY
+
+    samples = [sample for metric in REGISTRY.collect() for sample in metric.samples]
+    return sum(sample.value for sample in samples if sample.name == "vllm:num_preemptions_total")
+
+
 @with_engine
 async def test_states_stay_with_their_requests_while_others_come_go_and_are_aborted(
     engine: "VllmEngine", pair: Path
