@@ -53,7 +53,7 @@ async def test_states_and_tokens_are_those_of_merged_weights(tmp_path: Path) -> 
     weights = dict(merged.named_parameters())
     with torch.no_grad():
         for name, weight in added.items():
-            weights[name] += weight
+            weights[name].add_(weight)
         expected, before = (
             model.base_model(torch.tensor([PROMPT])).last_hidden_state[0, -1].numpy() for model in (merged, plain)
         )

@@ -141,7 +141,7 @@ def num_preempted() -> float:
     from prometheus_client import REGISTRY
 
     samples = [sample for metric in REGISTRY.collect() for sample in metric.samples]
-    return sum(sample.value for sample in samples if sample.name == "vllm:num_preemptions_total")
+    return sum(float(sample.value) for sample in samples if sample.name == "vllm:num_preemptions_total")
 
 
 @with_engine
