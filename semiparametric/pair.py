@@ -124,7 +124,11 @@ def read_gen(pair: Path) -> GenFolder:
 
 def load_gen(pair: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Gen:
     """Load Gen, its tokenizer and its codec, in evaluation mode."""
-    gen = read_gen(pair)
+    return load_gen_weights(read_gen(pair), device=device, dtype=dtype)
+
+
+def load_gen_weights(gen: GenFolder, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Gen:
+    """Load the weights of a Gen whose other files have been read, in evaluation mode."""
     model = _load_model(AutoModelForCausalLM, gen.folder, device, dtype)
     projection = None if gen.projection is None else gen.projection.to(device)
     return Gen(model, gen.tokenizer, gen.spec, gen.codec, projection)
@@ -273,11 +277,9 @@ def _read(folder: Path, auto: Any) -> Any:
 
 
 def _load_model(auto: Any, folder: Path, device: str, dtype: torch.dtype) -> PreTrainedModel:
-    if not folder.is_dir():
-        raise PairError(f"the pair has no {folder.name}/ folder", where=str(folder.parent))
+    config = _read(folder, AutoConfig)
     progress_bars.disable_progress_bar()  # a bar for a second of loading would only clutter the terminal
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
         if getattr(config.get_text_config(), "attn_logit_softcapping", None):  # others than eager drop the cap unsaid
             config._attn_implementation = "eager"
         model, found = auto.from_pretrained(

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel, PreTrainedModel, PreTrainedTokenizerFast
 
-from semiparametric.control import add_control_tokens
+from semiparametric.control import ControlTokens, add_control_tokens
 from semiparametric.pair import save_pair
 from semiparametric.spec import PairSpec, PassageForm
 from tests.kinds import pytest_terminal_summary
@@ -66,20 +66,24 @@ def save_tiny_pair(out: Path, *, seed: int) -> Path:
     tokenizer = tiny_tokenizer()
     control = add_control_tokens(tokenizer)
     config = tiny_llama_config(len(tokenizer))
+    return save_small_pair(out, LlamaForCausalLM(config), LlamaModel(config), tokenizer, control)
+
+
+def save_small_pair(
+    out: Path,
+    gen: PreTrainedModel,
+    embseq: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    control: ControlTokens,
+) -> Path:
+    """Save two models of one hidden size and a tokenizer as a pair (cosine, mean pooling) and return its folder."""
     spec = PairSpec(
         control=control,
         passage=PassageForm(max_tokens=64),
         pooling="mean",
         similarity="cosine",
         temperature=0.05,
-        dimension=32,
+        dimension=gen.config.hidden_size,
     )
-    save_pair(
-        out,
-        gen_model=LlamaForCausalLM(config),
-        gen_tokenizer=tokenizer,
-        embseq_model=LlamaModel(config),
-        embseq_tokenizer=tokenizer,
-        spec=spec,
-    )
+    save_pair(out, gen_model=gen, gen_tokenizer=tokenizer, embseq_model=embseq, embseq_tokenizer=tokenizer, spec=spec)
     return out

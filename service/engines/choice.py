@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 
 from semiparametric.errors import InputError
-from semiparametric.pair import GenFolder, load_gen
+from semiparametric.pair import GenFolder, load_gen_weights
 from service.decoding.engine import Engine
 from service.engines.context import session_length
 from service.engines.vllm.protocol import ARCHITECTURES
@@ -69,7 +69,7 @@ def make_engine(settings: ModelSettings, gen: GenFolder, *, max_sessions: int, q
     _refuse_vllm_settings(settings)
     from service.engines.transformers import TransformersEngine
 
-    loaded = load_gen(settings.pair, device=settings.device, dtype=getattr(torch, settings.dtype))
+    loaded = load_gen_weights(gen, device=settings.device, dtype=getattr(torch, settings.dtype))
     return TransformersEngine(
         loaded, max_sessions=max_sessions, max_waiting=queue, context_length=settings.context_length
     )

@@ -1,6 +1,6 @@
 """Choosing the next token of many rows at once: one rule for every engine, so that a seed means the same on each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -40,7 +40,7 @@ def choice_at(sampling: Sampling, position: int) -> Choice:
 
 def choose(logits: Tensor, choices: Sequence[Choice], forbidden: Sequence[frozenset[int]]) -> list[int]:
     """One token for each row of `logits[n, vocabulary]`, never a forbidden one. Changes `logits`."""
-    mask_out(logits, forbidden)
+    mask_out(logits, dict(enumerate(forbidden)))
     tokens = logits.argmax(-1)
     sampled = [row for row, choice in enumerate(choices) if choice.temperature > 0]
     if sampled:
@@ -49,10 +49,10 @@ def choose(logits: Tensor, choices: Sequence[Choice], forbidden: Sequence[frozen
     return chosen
 
 
-def mask_out(logits: Tensor, forbidden: Sequence[frozenset[int]]) -> None:
-    """Make each row's forbidden ids impossible, in place."""
-    rows = [row for row, ids in enumerate(forbidden) for _ in ids]
-    columns = [token for ids in forbidden for token in ids]
+def mask_out(logits: Tensor, forbidden: Mapping[int, frozenset[int]]) -> None:
+    """Make the forbidden ids of rows impossible, in place."""
+    rows = [row for row, ids in forbidden.items() for _ in ids]
+    columns = [token for ids in forbidden.values() for token in ids]
     if rows:
         logits[rows, columns] = -torch.inf
 

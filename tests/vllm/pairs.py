@@ -20,9 +20,7 @@ from transformers import (
 )
 
 from semiparametric.control import ControlTokens, add_control_tokens
-from semiparametric.pair import save_pair
-from semiparametric.spec import PairSpec, PassageForm
-from tests.conftest import tiny_llama_config, tiny_tokenizer
+from tests.conftest import save_small_pair, tiny_llama_config, tiny_tokenizer
 
 HIDDEN = 64
 POSITIONS = 512
@@ -69,23 +67,7 @@ def save_family_pair(
     _enliven(gen, control, deviation)
     embseq = tiny_llama_config(len(tokenizer))
     embseq.hidden_size = HIDDEN
-    spec = PairSpec(
-        control=control,
-        passage=PassageForm(max_tokens=64),
-        pooling="mean",
-        similarity="cosine",
-        temperature=0.05,
-        dimension=HIDDEN,
-    )
-    save_pair(
-        out,
-        gen_model=gen,
-        gen_tokenizer=tokenizer,
-        embseq_model=LlamaModel(embseq),
-        embseq_tokenizer=tokenizer,
-        spec=spec,
-    )
-    return out
+    return save_small_pair(out, gen, LlamaModel(embseq), tokenizer, control)
 
 
 def _enliven(gen: Any, control: ControlTokens, deviation: float) -> None:

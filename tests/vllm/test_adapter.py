@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
-from semiparametric.pair import read_gen
 from service.decoding.engine import Sampling
 from tests.vllm.pairs import HIDDEN, save_family_pair
+from tests.vllm.running import running_vllm
 
 RANK, ALPHA = 8, 16
 PROMPT = [5, 6, 7, 50, 60, 70, 200, 300]
@@ -44,8 +44,6 @@ def save_adapter(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 async def test_states_and_tokens_are_those_of_merged_weights(tmp_path: Path) -> None:
-    from service.engines.vllm.engine import VllmEngine
-
     pair = save_family_pair(tmp_path / "pair")
     added = save_adapter(tmp_path / "adapter")
     merged = AutoModelForCausalLM.from_pretrained(pair / "gen")
@@ -58,21 +56,11 @@ async def test_states_and_tokens_are_those_of_merged_weights(tmp_path: Path) -> 
             model.base_model(torch.tensor([PROMPT])).last_hidden_state[0, -1].numpy() for model in (merged, plain)
         )
         greedy = int(merged(torch.tensor([PROMPT])).logits[0, -1].argmax())
-    engine = VllmEngine(
-        read_gen(pair),
-        dtype="float32",
-        max_sessions=2,
-        max_waiting=0,
-        context_length=64,
-        adapter=str(tmp_path / "adapter"),
-        options={"enforce_eager": True},
-    )
-    await engine.start()
-    session = await engine.open(PROMPT, Sampling())
-    state = await session.query_state()
-    tokens = [token async for token in session.decode(forbidden=frozenset(), stop_ids=frozenset(), max_tokens=1)]
-    await session.close()
-    await engine.stop()
+    async with running_vllm(pair, context_length=64, adapter=tmp_path / "adapter") as engine:
+        session = await engine.open(PROMPT, Sampling())
+        state = await session.query_state()
+        tokens = [token async for token in session.decode(forbidden=frozenset(), stop_ids=frozenset(), max_tokens=1)]
+        await session.close()
     assert np.linalg.norm(expected / np.linalg.norm(expected) - before / np.linalg.norm(before)) > 0.05
     np.testing.assert_allclose(state, expected / np.linalg.norm(expected), atol=1e-5)
     assert tokens == [greedy]

@@ -22,6 +22,7 @@ from service.engines.transformers import TransformersEngine
 from tests.service.test_generation import QUESTIONS, answer_of, scores_of
 from tests.small_index import build_small_index
 from tests.vllm.pairs import save_family_pair
+from tests.vllm.running import SESSIONS, WAITING, running_vllm
 
 if TYPE_CHECKING:
     from service.engines.vllm.engine import VllmEngine
@@ -30,8 +31,6 @@ pytestmark = pytest.mark.slow
 with_engine = pytest.mark.asyncio(loop_scope="module")
 
 CONTEXT = 200
-SESSIONS = 16
-WAITING = 96
 EOS = 2
 
 
@@ -47,19 +46,10 @@ def store(pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine(pair: Path) -> AsyncIterator["VllmEngine"]:
-    from service.engines.vllm.engine import VllmEngine
-
-    engine = VllmEngine(
-        read_gen(pair),
-        dtype="float32",
-        max_sessions=SESSIONS,
-        max_waiting=WAITING,
-        context_length=CONTEXT,
-        options={"enforce_eager": True, "enable_chunked_prefill": True, "max_num_batched_tokens": 96},
-    )
-    await engine.start()
-    yield engine
-    await engine.stop()
+    async with running_vllm(
+        pair, context_length=CONTEXT, enable_chunked_prefill=True, max_num_batched_tokens=96
+    ) as engine:
+        yield engine
 
 
 def requests() -> list[GenerationRequest]:
@@ -83,6 +73,15 @@ async def answers_of(engine: Engine, store: Store, pair: Path, asked: Sequence[G
     return await asyncio.gather(*[answer_of(engine, store, gen, request) for request in asked])
 
 
+async def answers_of_the_embedded_engine(store: Store, pair: Path, asked: Sequence[GenerationRequest]) -> list[Answer]:
+    engine = TransformersEngine(load_gen(pair), max_sessions=SESSIONS, context_length=CONTEXT)
+    await engine.start()
+    try:
+        return await answers_of(engine, store, pair, asked)
+    finally:
+        await engine.stop()
+
+
 async def decoded(session: Session, max_tokens: int, *, forbidden: Sequence[int] = ()) -> list[int]:
     stream = session.decode(forbidden=frozenset(forbidden), stop_ids=frozenset({EOS}), max_tokens=max_tokens)
     return [token async for token in stream]
@@ -92,10 +91,7 @@ async def decoded(session: Session, max_tokens: int, *, forbidden: Sequence[int]
 async def test_answers_equal_the_embedded_engines_alone_in_a_crowd_and_with_a_warm_cache(
     engine: "VllmEngine", store: Store, pair: Path
 ) -> None:
-    embedded = TransformersEngine(load_gen(pair), max_sessions=SESSIONS, context_length=CONTEXT)
-    await embedded.start()
-    expected = await answers_of(embedded, store, pair, requests())
-    await embedded.stop()
+    expected = await answers_of_the_embedded_engine(store, pair, requests())
     crowd = await answers_of(engine, store, pair, requests())
     warm = await answers_of(engine, store, pair, requests())
     alone = [(await answers_of(engine, store, pair, [request]))[0] for request in requests()[:6]]
@@ -113,25 +109,12 @@ def _ids(answer: Answer) -> list[tuple[int, int, str]]:
 
 async def test_answers_stay_the_same_where_the_cache_is_too_small_for_the_crowd(store: Store, pair: Path) -> None:
     """vLLM then throws requests out of the batch and computes them again later, also between [Ret] and its state."""
-    from service.engines.vllm.engine import VllmEngine
-
     asked = requests()[:32]
-    embedded = TransformersEngine(load_gen(pair), max_sessions=SESSIONS, context_length=CONTEXT)
-    await embedded.start()
-    expected = await answers_of(embedded, store, pair, asked)
-    await embedded.stop()
-    engine = VllmEngine(
-        read_gen(pair),
-        dtype="float32",
-        max_sessions=SESSIONS,
-        max_waiting=WAITING,
-        context_length=CONTEXT,
-        options={"enforce_eager": True, "num_gpu_blocks_override": 20},  # 640 ids, three or four answers
-    )
-    await engine.start()
-    answers = await answers_of(engine, store, pair, asked)
-    preempted = num_preempted()
-    await engine.stop()
+    expected = await answers_of_the_embedded_engine(store, pair, asked)
+    few_blocks = 20  # 640 ids, three or four answers
+    async with running_vllm(pair, context_length=CONTEXT, num_gpu_blocks_override=few_blocks) as engine:
+        answers = await answers_of(engine, store, pair, asked)
+        preempted = num_preempted()
     assert preempted > 0
     assert [answer.text for answer in answers] == [answer.text for answer in expected]
     assert [_ids(answer) for answer in answers] == [_ids(answer) for answer in expected]

@@ -38,25 +38,25 @@ class States:
         try:
             while self._wanted:
                 wanted, self._wanted = self._wanted, {}
-                try:
-                    by_worker = await self._call(TAKE, list(wanted))
-                except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to this task
-                    _settle(wanted, error)
-                    continue
-                found: dict[str, bytes] = {name: state for states in by_worker for name, state in states.items()}
+                outcomes = await self._outcomes(list(wanted))
                 for name, future in wanted.items():
-                    _settle(
-                        {name: future}, found.get(name) or CosupError("vLLM kept no query state", remedy="Ask again")
-                    )
+                    if not future.done():  # its client is still there
+                        _settle(future, outcomes[name])
         finally:
             self._fetching = None
 
+    async def _outcomes(self, names: list[str]) -> dict[str, bytes | Exception]:
+        """The state of each name, or why there is none."""
+        try:
+            by_worker = await self._call(TAKE, names)
+        except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to the task that fetches
+            return dict.fromkeys(names, error)
+        found = {name: state for states in by_worker for name, state in states.items()}
+        return {name: found.get(name) or CosupError("vLLM kept no query state", remedy="Ask again") for name in names}
 
-def _settle(waiting: dict[str, asyncio.Future[bytes]], outcome: bytes | Exception) -> None:
-    for future in waiting.values():
-        if future.done():  # its client has left
-            continue
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
+
+def _settle(future: asyncio.Future[bytes], outcome: bytes | Exception) -> None:
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

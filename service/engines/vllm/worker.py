@@ -10,7 +10,7 @@ from vllm import ModelRegistry, SamplingParams
 from vllm.v1.sample.logits_processor import LogitsProcessor
 
 from service.decoding.engine import Sampling
-from service.engines.sampling import Choice, choice_at, sample
+from service.engines.sampling import Choice, choice_at, mask_out, sample
 from service.engines.vllm.protocol import ARCHITECTURES, FORBIDDEN, LOOKUP, PREFIX, SAMPLING, STATE
 
 _MOST_KEPT = 4096  # states that nobody fetched: their clients died between asking and fetching
@@ -61,7 +61,7 @@ rows = Rows()  # one for each worker process, as there is one model
 class _Asked:
     """What a request asks of the processor. `ids` are lists of its prompt and its new tokens, which grow."""
 
-    forbidden: list[int]
+    forbidden: frozenset[int]
     sampling: Sampling | None
     name: str | None
     lookup: tuple[int, int] | None
@@ -75,7 +75,7 @@ class _Asked:
             return None
         sampling, lookup = extra.get(SAMPLING), extra.get(LOOKUP)
         return cls(
-            forbidden=list(extra.get(FORBIDDEN, ())),
+            forbidden=frozenset(extra.get(FORBIDDEN, ())),
             sampling=sampling and Sampling(*sampling),
             name=extra.get(STATE),
             lookup=lookup and (lookup[0], lookup[1]),
@@ -136,11 +136,8 @@ class GenProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not there 
         A prompt computed in several steps shows a row in each of them; the last one is the prompt's end and stays.
         """
         asked = {row: request for row, request in self._asked.items() if row < len(logits)}
-        banned = [(row, token) for row, request in asked.items() for token in request.forbidden]
-        if banned:
-            at = torch.tensor(banned, device=logits.device)
-            logits[at[:, 0], at[:, 1]] = -torch.inf
-        _sample(logits, {row: request.choice for row, request in asked.items() if request.choice})
+        mask_out(logits, {row: request.forbidden for row, request in asked.items()})
+        _sample(logits, {row: choice for row, request in asked.items() if (choice := request.choice)})
         for row, request in asked.items():
             if request.name and (request.lookup is None or request.lookup[0] == request.last):
                 rows.keep(request.name, rows.shown[row])
