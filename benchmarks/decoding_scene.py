@@ -1,4 +1,4 @@
-"""What both sides of `benchmarks.decoding` share: a random model, a store, questions, and the shape of the answers."""
+"""What all sides of `benchmarks.decoding` share: a random model, a store, questions, and the shape of the answers."""
 
 import random
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from semiparametric.codec import Codec
 from semiparametric.control import ControlTokens, add_control_tokens
 from semiparametric.formats import Passage
-from semiparametric.pair import Gen
+from semiparametric.pair import Gen, GenFolder
 from semiparametric.spec import PairSpec, PassageForm, PromptForm
 from semiparametric.store import BuildRecord, Store, VersionWriter
 from semiparametric.store.index_plan import IndexPlan
@@ -24,25 +24,33 @@ QUESTION_WORDS, PASSAGE_TOKENS = 30, 120
 
 @dataclass(frozen=True)
 class Size:
-    """How big the scene is. `hidden` and `layers` are the model's, `words` its vocabulary without special tokens."""
+    """How big the scene is.
+
+    hidden, layers: the model's.
+    words: its vocabulary without special tokens.
+    clients: how many questions are asked at once, one count after the other.
+    crowd: of these, the count at which the authors' protocol is compared.
+    """
 
     hidden: int
     layers: int
     words: int
     passages: int
-    questions: int
+    clients: tuple[int, ...]
+    crowd: int
     rounds: int
 
 
-FULL = Size(hidden=512, layers=8, words=31994, passages=5000, questions=16, rounds=3)
-SMOKE = Size(hidden=32, layers=2, words=200, passages=20, questions=3, rounds=1)
+FULL = Size(hidden=512, layers=8, words=31994, passages=5000, clients=(1, 16, 64), crowd=16, rounds=3)
+SMOKE = Size(hidden=64, layers=2, words=200, passages=20, clients=(1, 3), crowd=3, rounds=1)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One model, one store and the questions, the same for both sides."""
+    """One model, one store and the questions, the same for all sides."""
 
     gen: Gen
+    folder: GenFolder  # of the same Gen, for backends that load it themselves
     store: Store
     questions: list[str]
 
@@ -52,18 +60,20 @@ def make_scene(size: Size, folder: Path) -> Scene:
     dice = random.Random(0)
     words = [f"w{number}" for number in range(size.words)]
     gen = _gen(size, words)
+    gen.model.save_pretrained(folder / "gen")
+    saved = GenFolder(folder / "gen", gen.model.config, gen.tokenizer, gen.spec, gen.codec)
     passages = [
         Passage(id=f"p{number}", text=" ".join(dice.choices(words, k=PASSAGE_TOKENS + 30)))
         for number in range(size.passages)
     ]
-    questions = [" ".join(dice.choices(words, k=QUESTION_WORDS)) for _ in range(size.questions)]
-    return Scene(gen, _store(passages, size.hidden, folder), questions)
+    questions = [" ".join(dice.choices(words, k=QUESTION_WORDS)) for _ in range(max(size.clients))]
+    return Scene(gen, saved, _store(passages, size.hidden, folder / "index"), questions)
 
 
 def schedule(control: ControlTokens, eos_id: int, lookups: int) -> list[int | None]:
     """The shape of an answer: the token that is forced at each place, None where the model chooses a plain one.
 
-    Random weights ask for nothing by themselves, so both sides are made to ask at the same places.
+    Random weights ask for nothing by themselves, so all sides are made to ask at the same places.
     """
     once = [*[None] * PLAIN, control.ret, *[None] * CITED, control.ce]
     return [*once * lookups, eos_id]
@@ -88,7 +98,7 @@ def _gen(size: Size, words: list[str]) -> Gen:
         hidden_size=size.hidden,
         intermediate_size=3 * size.hidden,
         num_hidden_layers=size.layers,
-        num_attention_heads=size.hidden // min(64, size.hidden // 4),
+        num_attention_heads=size.hidden // min(64, size.hidden // 2),
         max_position_embeddings=1024,
         bos_token_id=1,
         eos_token_id=2,

@@ -1,35 +1,34 @@
-"""The two sides of `benchmarks.decoding`: this engine through `generate`, and the authors' protocol.
-
-Both return the tokens of each answer, control tokens and EOS included.
-"""
+"""Our engines in `benchmarks.decoding`: all questions at once through `generate`, as the service calls it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from time import perf_counter
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from benchmarks.decoding_scene import Scene
-from semiparametric.embedding import as_query
 from service.decoding.engine import Engine, Sampling, Session
 from service.decoding.generation import generate
-from service.decoding.lookup import look_up
 from service.decoding.request import GenerationRequest
 
 Schedule = Sequence[int | None]
 
 
-class ScheduledEngine:
-    """An engine for one answer whose session gives the scheduled control tokens as if the model had chosen them."""
+class Watched:
+    """An engine for one answer: notes its tokens, control tokens and EOS included, and when they came.
 
-    def __init__(self, engine: Engine, schedule: Schedule) -> None:
+    With a schedule, its session gives the scheduled control tokens as if the model had chosen them.
+    """
+
+    def __init__(self, engine: Engine, schedule: Schedule | None = None) -> None:
         self.engine = engine
         self.schedule = schedule
         self.tokens: list[int] = []
+        self.first_token_s = 0.0  # from the question
+        self.after_lookup_s: list[float] = []  # from the passage to the next token
+        self._asked = perf_counter()
+        self._appended: float | None = None
 
     @property
     def context_length(self) -> int:
@@ -44,15 +43,29 @@ class ScheduledEngine:
         """Stop the engine."""
         await self.engine.stop()
 
-    async def open(self, ids: Sequence[int], sampling: Sampling) -> "ScheduledSession":
+    async def open(self, ids: Sequence[int], sampling: Sampling) -> "WatchedSession":
         """Open the one session."""
-        return ScheduledSession(await self.engine.open(ids, sampling), self)
+        return WatchedSession(await self.engine.open(ids, sampling), self)
+
+    def note_token(self, token: int) -> None:
+        """The session has given a token."""
+        now = perf_counter()
+        if not self.tokens:
+            self.first_token_s = now - self._asked
+        if self._appended is not None:
+            self.after_lookup_s.append(now - self._appended)
+            self._appended = None
+        self.tokens.append(token)
+
+    def note_passage(self) -> None:
+        """A passage is being appended."""
+        self._appended = perf_counter()
 
 
-class ScheduledSession:
+class WatchedSession:
     """Everything but `decode` is the real session's."""
 
-    def __init__(self, session: Session, engine: ScheduledEngine) -> None:
+    def __init__(self, session: Session, engine: Watched) -> None:
         self.session = session
         self.engine = engine
 
@@ -64,19 +77,23 @@ class ScheduledSession:
     async def decode(
         self, *, forbidden: frozenset[int], stop_ids: frozenset[int], max_tokens: int
     ) -> AsyncGenerator[int, None]:
+        """The session's tokens, or those of the schedule."""
+        if self.engine.schedule is None:
+            tokens = self.session.decode(forbidden=forbidden, stop_ids=stop_ids, max_tokens=max_tokens)
+        else:
+            tokens = self._scheduled(self.engine.schedule[len(self.engine.tokens) :], forbidden | stop_ids)
+        async for token in tokens:
+            self.engine.note_token(token)
+            yield token
+
+    async def _scheduled(self, schedule: Schedule, forbidden: frozenset[int]) -> AsyncGenerator[int, None]:
         """Free tokens up to the next forced one, then that one."""
-        done, schedule = self.engine.tokens, self.engine.schedule
-        free = next(index for index, token in enumerate(schedule[len(done) :]) if token is not None)
+        free, forced = next((index, token) for index, token in enumerate(schedule) if token is not None)
         if free:
-            stream = self.session.decode(forbidden=forbidden | stop_ids, stop_ids=frozenset(), max_tokens=free)
-            async for token in stream:
-                done.append(token)
+            async for token in self.session.decode(forbidden=forbidden, stop_ids=frozenset(), max_tokens=free):
                 yield token
-        forced = schedule[len(done)]
-        if forced is not None:
-            await self.session.append([forced])
-            done.append(forced)
-            yield forced
+        await self.session.append([forced])
+        yield forced
 
     async def query_state(self) -> NDArray[np.float32]:
         """The session's."""
@@ -84,6 +101,7 @@ class ScheduledSession:
 
     async def append(self, ids: Sequence[int]) -> None:
         """Append to the session."""
+        self.engine.note_passage()
         await self.session.append(ids)
 
     async def truncate(self, length: int) -> None:
@@ -95,80 +113,28 @@ class ScheduledSession:
         await self.session.close()
 
 
-async def answer_together(engine: Engine, scene: Scene, schedule: Schedule) -> list[list[int]]:
+async def answer_together(
+    engine: Engine, scene: Scene, questions: Sequence[str], lookups: int, schedule: Schedule | None = None
+) -> list[Watched]:
     """All questions at once on this engine."""
 
-    async def one(question: str) -> list[int]:
-        scheduled = ScheduledEngine(engine, schedule)
-        request = GenerationRequest(question, max_retrievals=len(schedule), max_new_tokens=len(schedule))
-        async for _ in generate(scheduled, scene.store, scene.gen.codec, request):
+    async def one(question: str) -> Watched:
+        watched = Watched(engine, schedule)
+        request = GenerationRequest(question, max_retrievals=lookups, max_new_tokens=1024)
+        async for _ in generate(watched, scene.store, scene.gen.codec, request):
             pass
-        return scheduled.tokens
+        return watched
 
-    return await asyncio.gather(*[one(question) for question in scene.questions])
-
-
-class _Forced(LogitsProcessor):
-    """Forces the scheduled tokens and bans control tokens and EOS everywhere else."""
-
-    def __init__(self, schedule: Schedule, banned: Sequence[int], done: int, start: int) -> None:
-        self.schedule = schedule
-        self.banned = list(banned)
-        self.offset = done - start  # from a length of the whole text to a place in the answer
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        forced = self.schedule[self.offset + input_ids.shape[1]]
-        if forced is None:
-            scores[:, self.banned] = -torch.inf
-        else:
-            scores[:] = -torch.inf
-            scores[:, forced] = 0
-        return scores
+    return await asyncio.gather(*[one(question) for question in questions])
 
 
-class _OneAfter(StoppingCriteria):
-    """Stops one token after `[Ret]`, so that the hidden state at `[Ret]` exists."""
-
-    def __init__(self, ret: int, start: int) -> None:
-        self.ret = ret
-        self.start = start
-
-    def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:
-        stop = input_ids.shape[1] > self.start + 1 and int(input_ids[0, -2]) == self.ret
-        return torch.tensor([stop])
-
-
-@torch.inference_mode()
-def answer_as_the_authors(scene: Scene, question: str, schedule: Schedule) -> list[int]:
-    """One question as the authors' code does it: batch 1, and after each lookup `generate` runs on the whole text.
-
-    Within a run, transformers keeps its usual key-value cache, and the hidden states of all layers and steps are kept.
-    """
-    gen, codec = scene.gen, scene.gen.codec
-    control = codec.control
-    banned = [*control.ids, codec.eos_id]
-    ids, used = codec.prompt(question), set[int]()
-    tokens: list[int] = []
-    generate_once: Any = gen.model.generate
-    while True:
-        output = generate_once(
-            torch.tensor([ids]),
-            attention_mask=torch.ones(1, len(ids), dtype=torch.long),
-            do_sample=False,
-            max_new_tokens=len(schedule) - len(tokens),
-            eos_token_id=codec.eos_id,
-            pad_token_id=0,
-            logits_processor=LogitsProcessorList([_Forced(schedule, banned, len(tokens), len(ids))]),
-            stopping_criteria=StoppingCriteriaList([_OneAfter(control.ret, len(ids))]),
-            output_hidden_states=True,
-            return_dict_in_generate=True,
-        )
-        new = output.sequences[0, len(ids) :].tolist()
-        if new[-1] == codec.eos_id:
-            return [*tokens, *new]
-        new.pop()  # the token after [Ret] served only to have the state computed
-        tokens += new
-        query = as_query(output.hidden_states[-1][-1][0, -1], gen.spec)
-        found = look_up(scene.store, query, top_k=1, temperature=gen.spec.temperature, used=used)[0]
-        used.add(found.row)
-        ids += [*new, *codec.passage(found.passage), control.cs]
+async def prefill_alone(engine: Engine, ids: Sequence[int]) -> float:
+    """Seconds to the first token after these ids, which are a whole context."""
+    started = perf_counter()
+    session = await engine.open(ids, Sampling())
+    try:
+        async for _ in session.decode(forbidden=frozenset(), stop_ids=frozenset(), max_tokens=1):
+            pass
+        return perf_counter() - started
+    finally:
+        await session.close()
