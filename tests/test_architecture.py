@@ -70,7 +70,9 @@ def modules_that_import_vllm() -> list[str]:
 
 
 def test_vllm_is_imported_by_nothing_but_the_two_sides_of_its_engine() -> None:
-    assert modules_that_import_vllm() == [f"service.engines.vllm.{name}" for name in ("engine", "models", "worker")]
+    assert modules_that_import_vllm() == [
+        f"service.engines.vllm.{name}" for name in ("engine", "models", "session", "worker")
+    ]
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 from service.decoding.engine import Sampling
-from tests.vllm.pairs import HIDDEN, save_family_pair
+from tests.family_pairs import HIDDEN, save_family_pair
 from tests.vllm.running import running_vllm
 
 RANK, ALPHA = 8, 16

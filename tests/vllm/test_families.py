@@ -6,34 +6,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
 
 from semiparametric.pair import read_gen
 from service.engines.vllm.protocol import ARCHITECTURES, FORBIDDEN, STATE, TAKE
-from tests.vllm.pairs import FAMILIES, POSITIONS, save_family_pair
-
-PROMPTS = [[3 + (7 * index + 3 * place) % 300 for place in range(2 + 9 * index)] for index in range(9)]
-FORBIDDEN_IDS = [396, 397, 398]  # the control tokens of a tiny pair
+from tests.family_pairs import (
+    FAMILIES,
+    FORBIDDEN_IDS,
+    POSITIONS,
+    PROMPTS,
+    largest_error,
+    reference,
+    save_family_pair,
+)
 
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # ten families in ten processes would take ten minutes
-
-
-def reference(folder: Path, prompt: list[int], dtype: torch.dtype) -> tuple[np.ndarray, list[int]]:
-    """The state after the prompt's last id, and six greedy tokens that are not forbidden, all computed anew."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
-    shown: list[torch.Tensor] = []
-    model.get_output_embeddings().register_forward_pre_hook(lambda _, arguments: shown.append(arguments[0]))
-    ids, state = list(prompt), np.empty(0)
-    with torch.inference_mode():
-        for step in range(6):
-            logits = model(input_ids=torch.tensor([ids])).logits[0, -1].float()
-            state = shown[0][0, -1].float().numpy() if step == 0 else state
-            logits[FORBIDDEN_IDS] = -torch.inf
-            ids.append(int(logits.argmax()))
-    return state, ids[len(prompt) :]
 
 
 def run(folder: Path, dtype: str, **options: Any) -> tuple[list[np.ndarray], list[list[int]]]:
@@ -54,10 +43,6 @@ def run(folder: Path, dtype: str, **options: Any) -> tuple[list[np.ndarray], lis
     outputs = llm.generate(prompts, greedy, use_tqdm=False)
     tokens = [list(output.outputs[0].token_ids) for output in outputs]
     return [np.frombuffer(states[f"{at}"], np.float32) for at in range(len(prompts))], tokens
-
-
-def largest_error(state: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.linalg.norm(state - expected) / np.linalg.norm(expected))
 
 
 def test_every_family_that_is_offered_is_tested() -> None:

@@ -1,33 +1,24 @@
-"""The service's side of vLLM: every decode and every query state of a session is one request of its AsyncLLM.
-
-A session keeps its ids here. What was computed for them stays in vLLM's prefix cache, so after a lookup only the
-passage's tokens (and the rest of a cache block) are computed.
-"""
+"""The service's side of vLLM: its AsyncLLM with what makes query states readable, and the sessions' places in it."""
 
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any, cast
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from vllm import AsyncEngineArgs, SamplingParams, TokensPrompt
+from vllm import AsyncEngineArgs
 from vllm.lora.request import LoRARequest
-from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from semiparametric.embedding import as_query
 from semiparametric.errors import BusyError, CosupError, InputError
 from semiparametric.pair import GenFolder
 from service.decoding.engine import Sampling
 from service.engines.admission import Places
 from service.engines.sampling import seeded
-from service.engines.vllm.protocol import EXTENSION, FORBIDDEN, LOOKUP, PREFIX, PROCESSOR, SAMPLING, STATE
+from service.engines.vllm.protocol import EXTENSION, PREFIX, PROCESSOR
+from service.engines.vllm.session import VllmSession
 from service.engines.vllm.states import States
 
 logger = logging.getLogger(__name__)
@@ -48,6 +39,11 @@ class VllmEngine:
         context_length: Ids of a session.
         adapter: A folder with a LoRA adapter of Gen, applied as it is.
         options: More arguments of vLLM's AsyncEngineArgs.
+
+    Attributes:
+        holds_all: Whether a session keeps its place in vLLM's memory while it waits for a lookup. Only where there is
+            room for all of them: vLLM throws requests out that run, never those that wait for more ids, and sessions
+            short of memory would wait for one another for ever. Elsewhere the prefix cache is all that joins turns.
     """
 
     def __init__(
@@ -67,8 +63,11 @@ class VllmEngine:
         self._arguments = arguments(gen, dtype, max_sessions, context_length, self.lora, options or {})
         self._places = Places(max_sessions, max_waiting)
         self._numbers = count()
+        self._max_sessions = max_sessions
+        self._text_config = gen.config.get_text_config(decoder=True)
         self._llm: AsyncLLM | None = None
         self._revival: asyncio.Task[None] | None = None
+        self.holds_all = False
         self.states = States(self._call)
 
     async def start(self) -> None:
@@ -88,6 +87,12 @@ class VllmEngine:
                 where="engine",
                 remedy="Its own log above says more; mend the --vllm settings, or use the engine transformers",
             ) from error
+        self.holds_all = self._has_room_for_all(self._llm)
+        if not self.holds_all:
+            logger.info(
+                "vLLM has no room for %d sessions of %d ids: each lookup computes up to a cache block more",
+                *(self._max_sessions, self.context_length),
+            )
 
     async def stop(self) -> None:
         """End vLLM's process; sessions still open fail."""
@@ -96,7 +101,7 @@ class VllmEngine:
             await asyncio.wait([self._revival])
         self._end()
 
-    async def open(self, ids: Sequence[int], sampling: Sampling) -> "_Session":
+    async def open(self, ids: Sequence[int], sampling: Sampling) -> VllmSession:
         """Open a session on at least one id; waits for a free place.
 
         Raises:
@@ -109,7 +114,7 @@ class VllmEngine:
             raise BusyError("the decoding engine died and is being started again", remedy="Try again in a minute")
         self.llm()
         await self._places.take()
-        return _Session(self, list(ids), seeded(sampling))
+        return VllmSession(self, list(ids), seeded(sampling))
 
     def leave(self) -> None:
         """A session has been closed."""
@@ -124,6 +129,16 @@ class VllmEngine:
         if self._llm is None:
             raise CosupError("the engine is not running", remedy="Start it first")
         return self._llm
+
+    def _has_room_for_all(self, llm: AsyncLLM) -> bool:
+        """Whether vLLM has memory for all sessions at their longest."""
+        cache = llm.vllm_config.cache_config
+        kinds = set(getattr(self._text_config, "layer_types", None) or ())
+        copies = (
+            1 if len(kinds) < 2 else self._text_config.num_hidden_layers
+        )  # at most: blocks belong to a kind of layers
+        blocks = copies * -(-(self.context_length + 1) // cache.block_size)
+        return self._max_sessions * blocks < (cache.num_gpu_blocks or 0)  # one block is vLLM's own
 
     def name(self) -> str:
         """A name that no other request has, in this process or in one that shares vLLM's."""
@@ -201,139 +216,3 @@ def arguments(
             remedy="Run one service for each replica behind a load balancer; the service keeps no state",
         )
     return defaults | fixed | dict(options)
-
-
-class _Session:
-    """One sequence: its ids, and the request that vLLM has of it at the time."""
-
-    def __init__(self, engine: VllmEngine, ids: list[int], sampling: Sampling) -> None:
-        self._engine = engine
-        self._ids = ids
-        self._sampling = sampling
-        self._forwarded = 0
-        self._request: str | None = None  # that vLLM has, or that was left before its end
-        self._state: str | None = None  # the name of the state at the last position, where it is computed already
-        self._closed = False
-
-    @property
-    def forwarded_tokens(self) -> int:
-        """Tokens the model computed for this session so far."""
-        return self._forwarded
-
-    async def decode(
-        self, *, forbidden: frozenset[int], stop_ids: frozenset[int], max_tokens: int
-    ) -> AsyncGenerator[int, None]:
-        """Yield every new token, the stop id included, then end."""
-        room = self._engine.context_length - len(self._ids)
-        if not 0 < max_tokens <= room:
-            raise InputError(f"{max_tokens} new tokens are asked for where {room} fit")
-        control = self._engine.spec.control
-        looks_up = control.ret in stop_ids
-        name = self._engine.name()
-        extra: dict[str, Any] = {FORBIDDEN: sorted(forbidden)} | self._said_sampling()
-        if looks_up:  # the step after [Ret] computes its state; see GenProcessor
-            extra |= {STATE: name, LOOKUP: [control.ret, control.cs]}
-            stop_ids = stop_ids - {control.ret} | {control.cs}
-        params = SamplingParams(
-            temperature=0,  # a request that samples is chosen for by the processor
-            max_tokens=max_tokens + looks_up,
-            stop_token_ids=sorted(stop_ids),
-            ignore_eos=True,  # the stop ids hold it
-            detokenize=False,
-            output_kind=RequestOutputKind.DELTA,
-            extra_args=extra,
-        )
-        decoded = 0
-        async with aclosing(self._run(params, name)) as tokens:
-            async for token in tokens:
-                if looks_up and token == control.cs:
-                    self._state = name
-                    continue
-                self._ids.append(token)
-                decoded += 1
-                yield token
-                if decoded == max_tokens and token != control.ret:
-                    break
-        self._request = None
-
-    async def query_state(self) -> NDArray[np.float32]:
-        """Gen's last hidden state after the final norm at the last position, projected, as a query: float32[d]."""
-        self._check_open()
-        name = self._state or await self._computed_state()
-        self._state = None
-        state = torch.frombuffer(bytearray(await self._engine.states.fetch(name)), dtype=torch.float32)
-        return as_query(state, self._engine.spec, self._engine.projection)
-
-    async def _computed_state(self) -> str:
-        """Have the state at the last position computed; the name under which it is kept."""
-        name = self._engine.name()
-        params = SamplingParams(
-            temperature=0,
-            max_tokens=1,
-            ignore_eos=True,
-            detokenize=False,
-            output_kind=RequestOutputKind.FINAL_ONLY,
-            extra_args={STATE: name},
-        )
-        async with aclosing(self._run(params, name)) as tokens:
-            async for _ in tokens:
-                pass
-        self._request = None
-        return name
-
-    async def append(self, ids: Sequence[int]) -> None:
-        """Put ids at the end of the context; they are computed with the next `decode` or `query_state`."""
-        self._check_open()
-        if len(self._ids) + len(ids) > self._engine.context_length:
-            raise InputError(f"{len(ids)} ids after {len(self._ids)} exceed {self._engine.context_length}")
-        self._ids += ids
-        self._state = None
-
-    async def truncate(self, length: int) -> None:
-        """Keep only the first `length` ids (at least one) of the context."""
-        self._check_open()
-        if not 0 < length <= len(self._ids):
-            raise InputError(f"a context of {len(self._ids)} ids cannot be cut to {length}")
-        del self._ids[length:]
-        self._state = None
-
-    async def close(self) -> None:
-        """Free the session's place, also in the middle of `decode`."""
-        if self._closed:
-            return
-        self._closed = True
-        self._engine.leave()
-        if self._request is not None:
-            await self._engine.llm().abort(self._request)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise CosupError("the session is closed")
-
-    def _said_sampling(self) -> dict[str, Any]:
-        sampling = self._sampling
-        return {SAMPLING: [sampling.temperature, sampling.top_p, sampling.seed]} if sampling.temperature > 0 else {}
-
-    async def _run(self, params: SamplingParams, name: str) -> AsyncGenerator[int, None]:
-        """The tokens of one request on the ids so far; leaving it early aborts the request."""
-        self._check_open()
-        if self._request is not None:
-            raise CosupError("a decode of this session was left before its end", remedy="Close the session")
-        self._request = name
-        prompt = TokensPrompt(prompt_token_ids=list(self._ids))
-        outputs = self._engine.llm().generate(prompt, params, name, lora_request=self._engine.lora)
-        computed_prompt = False
-        try:
-            async with aclosing(outputs):
-                async for output in outputs:
-                    if not computed_prompt:
-                        computed_prompt = True
-                        self._forwarded += len(prompt["prompt_token_ids"]) - (output.num_cached_tokens or 0)
-                    tokens = output.outputs[0].token_ids
-                    self._forwarded += len(tokens) - (1 if output.finished else 0)  # the last one is never computed
-                    for token in tokens:
-                        yield token
-                    if output.finished and output.outputs[0].finish_reason == "abort":
-                        raise CosupError("the session is closed" if self._closed else "decoding was aborted")
-        except EngineDeadError as error:
-            raise self._engine.died() from error

@@ -1,11 +1,12 @@
-"""Tiny random pairs of every family that vLLM decodes here, whose Gen writes control tokens without training."""
+"""Tiny random pairs of every family that both engines decode, whose Gen writes control tokens without training."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from transformers import AutoModelForCausalLM as AnyGen
 from transformers import (
+    AutoModelForCausalLM,
     Gemma2Config,
     Gemma3TextConfig,
     GemmaConfig,
@@ -24,6 +25,8 @@ from tests.conftest import save_small_pair, tiny_llama_config, tiny_tokenizer
 
 HIDDEN = 64
 POSITIONS = 512
+PROMPTS = [[3 + (7 * index + 3 * place) % 300 for place in range(2 + 9 * index)] for index in range(9)]
+FORBIDDEN_IDS = [396, 397, 398]  # the control tokens of a tiny pair
 
 _GROUPED: dict[str, Any] = {
     "hidden_size": HIDDEN,
@@ -63,7 +66,7 @@ def save_family_pair(
     ids = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "tie_word_embeddings": tied}
     config = make(vocab_size=len(tokenizer), **said, **ids)
     torch.manual_seed(seed)
-    gen = AnyGen.from_config(config, dtype=torch.float32)
+    gen = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     _enliven(gen, control, deviation)
     embseq = tiny_llama_config(len(tokenizer))
     embseq.hidden_size = HIDDEN
@@ -83,3 +86,22 @@ def _enliven(gen: Any, control: ControlTokens, deviation: float) -> None:
         head[control.ret] *= 2
         head[control.ce] *= 2
         head[2] *= 1.5  # the end of the answer
+
+
+def reference(folder: Path, prompt: list[int], dtype: torch.dtype) -> tuple[np.ndarray, list[int]]:
+    """The state after the prompt's last id, and six greedy tokens that are not forbidden, all computed anew."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
+    shown: list[torch.Tensor] = []
+    model.get_output_embeddings().register_forward_pre_hook(lambda _, arguments: shown.append(arguments[0]))
+    ids, state = list(prompt), np.empty(0)
+    with torch.inference_mode():
+        for step in range(6):
+            logits = model(input_ids=torch.tensor([ids])).logits[0, -1].float()
+            state = shown[0][0, -1].float().numpy() if step == 0 else state
+            logits[FORBIDDEN_IDS] = -torch.inf
+            ids.append(int(logits.argmax()))
+    return state, ids[len(prompt) :]
+
+
+def largest_error(state: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.linalg.norm(state - expected) / np.linalg.norm(expected))
