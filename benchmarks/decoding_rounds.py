@@ -1,7 +1,6 @@
 """The rounds of `benchmarks.decoding`: each side in turn, timed."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter
@@ -12,7 +11,7 @@ from benchmarks.decoding_scene import Scene, Size, schedule
 from benchmarks.decoding_sides import Schedule, Watched, answer_together, prefill_alone
 from service.decoding.engine import Engine
 
-Engines = Mapping[str, Any]  # by side: `transformers`, and `vllm` where it is installed
+Engines = dict[str, Any]  # by side: `transformers`, and `vllm` where it is installed
 
 
 def _lists() -> defaultdict[str, list[float]]:

@@ -138,7 +138,7 @@ class VllmEngine:
             1 if len(kinds) < 2 else self._text_config.num_hidden_layers
         )  # at most: blocks belong to a kind of layers
         blocks = copies * -(-(self.context_length + 1) // cache.block_size)
-        return self._max_sessions * blocks < (cache.num_gpu_blocks or 0)  # one block is vLLM's own
+        return bool(self._max_sessions * blocks < (cache.num_gpu_blocks or 0))  # one block is vLLM's own
 
     def name(self) -> str:
         """A name that no other request has, in this process or in one that shares vLLM's."""
