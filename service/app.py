@@ -1,6 +1,7 @@
 """The service as a FastAPI app. Nothing is loaded on import: the app loads in its lifespan."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.exceptions import ExceptionMiddleware
 
+from service.index_watch import watch
 from service.middleware import BodyLimit, RequestContext
 from service.refusals import add_handlers, unexpected
 from service.resources import open_resources
-from service.routes import generate, health, retrieve
+from service.routes import generate, health, indexes, retrieve
 from service.schemas import Problem
 from service.settings import ServeSettings
 
@@ -22,15 +24,27 @@ class _Service(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
         document = super().openapi()
+        schemas = document["components"]["schemas"]
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        document["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
+        schemas |= {**problem.pop("$defs"), "Problem": problem}
+        # FastAPI gives a route with a name in its path a refusal of its own, which no request can meet.
+        if schemas.pop("HTTPValidationError", None):
+            del schemas["ValidationError"]
+            for operation in _operations(document):
+                if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                    del operation["responses"]["422"]
         return document
 
 
-def create_app(settings: ServeSettings) -> FastAPI:
-    """A service over one pair and one index.
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in document["paths"].values():
+        yield from path.values()
 
-    The lifespan loads both and refuses an index that is not the pair's (PairError, StoreError); until it has, `/ready`
+
+def create_app(settings: ServeSettings) -> FastAPI:
+    """A service over one pair and its indexes.
+
+    The lifespan loads them and refuses an index that is not the pair's (PairError, StoreError); until it has, `/ready`
     and the routes that need them answer 503.
     """
     app = _Service(
@@ -43,7 +57,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.resources = None
-    for router in (generate.router, retrieve.router, health.router):
+    for router in (generate.router, retrieve.router, indexes.router, health.router):
         app.include_router(router)
     add_handlers(app, retry_after_s=settings.retry_after_s)
     # The last one added is the outermost.
@@ -58,7 +72,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServeSettings = app.state.settings
     async with open_resources(settings, max_sessions=settings.max_sessions, queue=settings.queue) as resources:
         app.state.resources = resources
+        following = asyncio.create_task(watch(resources.indexes, settings.watch_s)) if settings.watch_s else None
         try:
             yield
         finally:
             app.state.resources = None
+            if following is not None:
+                following.cancel()
+                await asyncio.wait({following})

@@ -12,6 +12,7 @@ from service.decoding.answer import Answer
 from service.decoding.engine import Sampling
 from service.decoding.events import CitationEvent, DoneEvent, TokenEvent
 from service.decoding.request import GenerationRequest
+from service.index_version import IndexVersion
 from service.preflight import check_models
 from service.replies import generate_response
 from service.resources import Resources, open_resources
@@ -34,7 +35,8 @@ def ask(settings: AskSettings) -> None:
 async def _ask(settings: AskSettings) -> None:
     async with open_resources(settings, max_sessions=1, queue=0) as resources:
         writer = None if settings.as_json else AnswerWriter(_write)
-        response = generate_response(await _answer(settings, resources, writer), resources.store)
+        version = resources.indexes.default.current
+        response = generate_response(await _answer(settings, resources, version, writer), version)
     if settings.as_json:
         typer.echo(response.model_dump_json(indent=2))
         return
@@ -44,8 +46,10 @@ async def _ask(settings: AskSettings) -> None:
     typer.echo(cited_passages(response))
 
 
-async def _answer(settings: AskSettings, resources: Resources, writer: AnswerWriter | None) -> Answer:
-    async with aclosing(resources.generate(_request(settings))) as events:
+async def _answer(
+    settings: AskSettings, resources: Resources, version: IndexVersion, writer: AnswerWriter | None
+) -> Answer:
+    async with aclosing(resources.generate(version, _request(settings))) as events:
         async for event in events:
             if isinstance(event, DoneEvent):
                 return event.answer

@@ -16,6 +16,20 @@ _PASSAGE: JsonValue = {
 }
 _INDEX: JsonValue = {"name": "python", "version": 1}
 
+INDEX: dict[str, JsonValue] = {
+    "name": "python",
+    "version": 1,
+    "passages": 7258,
+    "dimension": 256,
+    "index_type": "flat",
+    "store": "faiss",
+    "metadata_fields": ["kind", "module"],
+    "built": "2026-11-02T02:15:09Z",
+    "refused": None,
+}
+
+INDEXES: dict[str, JsonValue] = {"default": "python", "indexes": [INDEX]}
+
 FOUND: dict[str, JsonValue] = {"passages": [_PASSAGE], "index": _INDEX}
 
 ANSWER: dict[str, JsonValue] = {

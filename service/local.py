@@ -103,7 +103,7 @@ async def _answer_all(
 
 async def _ask(resources: Resources, question: str, asking: Asking, *, is_answered: bool) -> Reply:
     try:
-        found = await resources.retrieve(question, asking.top_k, None)
+        found = await resources.retrieve(resources.indexes.default.current, question, asking.top_k, None)
         return Reply(found, await _answer(resources, question, asking) if is_answered else None)
     except InputError as error:
         return Reply([], None, str(error))
@@ -116,7 +116,7 @@ async def _answer(resources: Resources, question: str, asking: Asking) -> Answer
         max_retrievals=asking.max_retrievals,
         max_new_tokens=asking.max_new_tokens,
     )
-    async with aclosing(resources.generate(request)) as events:
+    async with aclosing(resources.generate(resources.indexes.default.current, request)) as events:
         async for event in events:
             if isinstance(event, DoneEvent):
                 return event.answer

@@ -2,6 +2,7 @@
 
 import re
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from semiparametric.spec import PairSpec
 from semiparametric.store import Manifest
 from semiparametric.store.layout import served_version, version_folder
 from semiparametric.store.manifest import read_manifest
+from service.index_folders import refuse_doubles, served_name
 from service.settings import ModelSettings, ServeSettings
 
 
@@ -46,31 +48,43 @@ def check_and_bind(settings: ServeSettings) -> socket.socket:
 
 def _model_problems(settings: ModelSettings) -> list[str]:
     problems: list[str] = []
-    spec = manifest = None
+    spec = None
     try:
         spec = read_spec(settings.pair)
     except CosupError as error:
         problems.append(str(error))
+    names: list[str] = []
+    for index in settings.index:
+        try:
+            manifest = _served_manifest(index.folder)
+            names.append(served_name(index, manifest.name))
+            if spec is not None:
+                _refuse_mismatch(index.folder, manifest, settings.pair, spec)
+        except CosupError as error:
+            problems.append(str(error))
+    return problems + _doubles(names) + _device_problems(settings.device)
+
+
+def _doubles(names: Sequence[str]) -> list[str]:
     try:
-        manifest = _served_manifest(settings.index)
-    except CosupError as error:
-        problems.append(str(error))
-    if spec and manifest:
-        problems += _mismatches(settings, spec, manifest)
-    return problems + _device_problems(settings.device)
+        refuse_doubles(names)
+    except InputError as error:
+        return [str(error)]
+    return []
 
 
-def _mismatches(settings: ModelSettings, spec: PairSpec, manifest: Manifest) -> list[str]:
+def _refuse_mismatch(index: Path, manifest: Manifest, pair: Path, spec: PairSpec) -> None:
     if spec.fingerprint != manifest.fingerprint:
-        return [
-            f"{settings.index}: its vectors were made by another pair than {settings.pair}. "
-            "Serve it with its own pair, or build it again with this one (`cosup index build`)"
-        ]
+        raise InputError(
+            f"its vectors were made by another pair than {pair}",
+            where=str(index),
+            remedy="Serve it with its own pair, or build it again with this one (`cosup index build`)",
+        )
     try:
         spec.served_dimension(manifest.index.dimension)
     except InputError as error:
-        return [f"{settings.index}: {error.message}. Build it again with this pair (`cosup index build`)"]
-    return []
+        remedy = "Build it again with this pair (`cosup index build`)"
+        raise InputError(error.message, where=str(index), remedy=remedy) from error
 
 
 def _served_manifest(index: Path) -> Manifest:

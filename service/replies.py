@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from semiparametric.store import Store
 from service.decoding.answer import Answer, Citation, ScoredPassage
+from service.index_version import IndexVersion
+from service.indexes import ServedIndex
 from service.schemas import (
     CitationResult,
     GenerateResponse,
+    IndexDetails,
     IndexInfo,
     PassageResult,
     TimingsResult,
@@ -15,7 +17,7 @@ from service.schemas import (
 )
 
 
-def generate_response(answer: Answer, store: Store) -> GenerateResponse:
+def generate_response(answer: Answer, version: IndexVersion) -> GenerateResponse:
     """A finished answer."""
     return GenerateResponse(
         answer=answer.text,
@@ -24,7 +26,7 @@ def generate_response(answer: Answer, store: Store) -> GenerateResponse:
         finish_reason=answer.finish_reason,
         usage=UsageResult(**asdict(answer.usage)),
         timings=TimingsResult(**asdict(answer.timings)),
-        index=index_info(store),
+        index=index_info(version),
     )
 
 
@@ -38,6 +40,22 @@ def passage_results(found: Sequence[ScoredPassage]) -> list[PassageResult]:
     return [PassageResult(**hit.passage.model_dump(), score=hit.score) for hit in found]
 
 
-def index_info(store: Store) -> IndexInfo:
-    """Name and version of the index that is served."""
-    return IndexInfo(name=store.name, version=store.version)
+def index_info(version: IndexVersion) -> IndexInfo:
+    """Name and version of the index that a request was answered from."""
+    return IndexInfo(name=version.name, version=version.store.version)
+
+
+def index_details(index: ServedIndex) -> IndexDetails:
+    """What is known of an index as it is served now."""
+    manifest = index.current.store.manifest
+    return IndexDetails(
+        name=index.name,
+        version=manifest.version,
+        passages=manifest.corpus.count,
+        dimension=manifest.index.dimension,
+        index_type=manifest.index.index_type,
+        store=manifest.store,
+        metadata_fields=manifest.corpus.metadata_fields,
+        built=manifest.build.finished,
+        refused=None if index.refused is None else index.refused.version,
+    )

@@ -1,5 +1,6 @@
 """What goes over HTTP. These models are the source of the OpenAPI document."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -55,7 +56,9 @@ class LookupScope(BaseModel):
 
     model_config = _REQUEST
 
-    index: Text | None = Field(default=None, description="Name of the index; the one that is served when left out.")
+    index: Text | None = Field(
+        default=None, description="Name of the index; the default one (`GET /indexes`) when left out."
+    )
     filter: dict[Text, FilterValue] = Field(
         default_factory=dict,
         description="Only passages whose metadata has all of these values are looked up.",
@@ -110,6 +113,31 @@ class IndexInfo(BaseModel):
 
     name: str = Field(description="Name of the index.")
     version: int = Field(description="Version of the index.")
+
+
+class IndexDetails(IndexInfo):
+    """An index as it is served now."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.INDEX]})
+
+    passages: int = Field(description="Passages that a lookup may give.")
+    dimension: int = Field(description="Length of a sequence embedding.")
+    index_type: str = Field(description="How lookups search: `flat` is exact, `hnsw` a graph, and so on.")
+    store: Literal["faiss", "milvus"] = Field(description="What holds the vectors.")
+    metadata_fields: list[str] = Field(description="Metadata fields that occur; a filter may name these.")
+    built: datetime = Field(description="When the build of this version ended.")
+    refused: int | None = Field(
+        description="A version that was published and cannot be served; the service's log says why. None as a rule."
+    )
+
+
+class IndexesResponse(BaseModel):
+    """The indexes that the asking client may read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [examples.INDEXES]})
+
+    default: str | None = Field(description="The one that is meant where a request names none.")
+    indexes: list[IndexDetails] = Field(description="The default one first.")
 
 
 class PassageResult(BaseModel):

@@ -7,13 +7,17 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from semiparametric.settings import Settings
+from service.index_folders import IndexFolders
 
 
 class ModelSettings(Settings):
     """What is loaded, and where it runs."""
 
     pair: Path = Field(description="Folder of the pair.")
-    index: Path = Field(description="Folder of the index.")
+    index: IndexFolders = Field(
+        min_length=1,
+        description="Folder of an index, or NAME=FOLDER; repeat it to serve several. The first one is the default.",
+    )
     engine: Literal["auto", "transformers", "vllm"] = Field(
         default="auto",
         description="What decodes: transformers, which is built in, or vllm; auto: vllm where it and a GPU are there.",
@@ -62,6 +66,9 @@ class ServeSettings(ModelSettings):
     max_body_bytes: int = Field(default=256 * 1024, ge=1024, description="Bytes of a request body, at most.")
     max_new_tokens: int = Field(default=256, ge=1, description="Tokens of an answer where a request does not say.")
     max_new_tokens_limit: int = Field(default=1024, ge=1, description="Tokens that a request may ask for, at most.")
+    watch_s: float = Field(
+        default=5, ge=0, description="Seconds between looks for a newly published version of an index; 0 never looks."
+    )
     drain_s: int = Field(default=30, ge=0, description="Seconds that running answers get to end after SIGTERM.")
 
     @model_validator(mode="after")
@@ -77,6 +84,7 @@ class AskSettings(ModelSettings):
     """One question from the terminal."""
 
     question: str = Field(min_length=1, description="The question.")
+    index: IndexFolders = Field(min_length=1, max_length=1, description="Folder of the index.")
     retrieval: Literal["auto", "first", "never"] = Field(
         default="auto",
         description="auto: Gen decides when to look up; first: before the first word; never.",

@@ -12,10 +12,10 @@ from service.decoding.engine import Sampling
 from service.decoding.events import DoneEvent, Event
 from service.decoding.request import GenerationRequest
 from service.disconnects import while_connected
+from service.index_version import IndexVersion
 from service.refusals import request_id_of
 from service.replies import generate_response
-from service.resources import Resources
-from service.routes.context import Configured, Loaded, problems, refuse_unknown_index
+from service.routes.context import Configured, Loaded, ReadableIndexes, problems
 from service.schemas import GenerateRequest, GenerateResponse
 from service.settings import ServeSettings
 from service.streaming import STREAM_DESCRIPTION, AnswerStream
@@ -29,15 +29,15 @@ router = APIRouter()
     responses={200: STREAM_DESCRIPTION, **problems(400, 404, 413, 415, 422, 500, 503)},
 )
 async def post_generate(
-    body: GenerateRequest, request: Request, resources: Loaded, settings: Configured
+    body: GenerateRequest, request: Request, resources: Loaded, readable: ReadableIndexes, settings: Configured
 ) -> GenerateResponse | Response:
     """Answer a question with citations. With `stream`, send server-sent events while the answer is written."""
-    refuse_unknown_index(body.index, resources)
-    generation = await asyncio.to_thread(_generation_request, body, resources, settings)
-    events = resources.generate(generation)
+    version = readable.version_of(body.index)
+    generation = await asyncio.to_thread(_generation_request, body, version, settings)
+    events = resources.generate(version, generation)
 
     def finish(answer: Answer) -> GenerateResponse:
-        response = generate_response(answer, resources.store)
+        response = generate_response(answer, version)
         request.state.timings.update(response.timings)
         return response
 
@@ -48,7 +48,7 @@ async def post_generate(
     return AnswerStream(first, events, finish, request_id=request_id_of(request), drain_s=settings.drain_s)
 
 
-def _generation_request(body: GenerateRequest, resources: Resources, settings: ServeSettings) -> GenerationRequest:
+def _generation_request(body: GenerateRequest, version: IndexVersion, settings: ServeSettings) -> GenerationRequest:
     max_new_tokens = settings.max_new_tokens if body.max_new_tokens is None else body.max_new_tokens
     if max_new_tokens > settings.max_new_tokens_limit:
         raise InputError(
@@ -62,7 +62,7 @@ def _generation_request(body: GenerateRequest, resources: Resources, settings: S
         max_retrievals=body.max_retrievals,
         top_k=body.top_k,
         min_score=body.min_score,
-        rows=resources.candidate_rows(body.candidates, body.filter),
+        rows=version.candidate_rows(body.candidates, body.filter),
         max_new_tokens=max_new_tokens,
         sampling=Sampling(body.temperature, body.top_p, body.seed),
     )

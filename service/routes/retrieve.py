@@ -7,19 +7,21 @@ from fastapi import APIRouter, Request
 
 from service.disconnects import while_connected
 from service.replies import index_info, passage_results
-from service.routes.context import Loaded, problems, refuse_unknown_index
+from service.routes.context import Loaded, ReadableIndexes, problems
 from service.schemas import RetrieveRequest, RetrieveResponse
 
 router = APIRouter()
 
 
 @router.post("/retrieve", responses=problems(400, 404, 413, 415, 422, 500, 503))
-async def post_retrieve(body: RetrieveRequest, request: Request, resources: Loaded) -> RetrieveResponse:
+async def post_retrieve(
+    body: RetrieveRequest, request: Request, resources: Loaded, readable: ReadableIndexes
+) -> RetrieveResponse:
     """Look a query up as an answer would: with Gen's query state, or encoded where the pair's query is text."""
-    refuse_unknown_index(body.index, resources)
+    version = readable.version_of(body.index)
     start = perf_counter()
-    rows = await asyncio.to_thread(resources.candidate_rows, body.candidates, body.filter)
+    rows = await asyncio.to_thread(version.candidate_rows, body.candidates, body.filter)
     filtered = perf_counter()
-    found = await while_connected(request, resources.retrieve(body.query, body.top_k, rows))
+    found = await while_connected(request, resources.retrieve(version, body.query, body.top_k, rows))
     request.state.timings.update(filter=filtered - start, retrieve=perf_counter() - filtered)
-    return RetrieveResponse(passages=passage_results(found), index=index_info(resources.store))
+    return RetrieveResponse(passages=passage_results(found), index=index_info(version))
