@@ -28,6 +28,11 @@ class ChildService:
         self.log = log
         self.url = ""
 
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        return self._process.pid
+
     def wait_until_ready(self) -> str:
         """Wait until it listens and `/ready` says so; its address.
 

@@ -48,6 +48,11 @@ class IndexVersion:
         self._is_retired = False
         self._closing: asyncio.Future[None] | None = None
 
+    @property
+    def is_used(self) -> bool:
+        """Whether a request in flight is answered from it."""
+        return self._uses > 0
+
     @contextmanager
     def used(self) -> Iterator["IndexVersion"]:
         """Keep it open until the block ends."""

@@ -56,7 +56,7 @@ async def open_resources(settings: ModelSettings, *, max_sessions: int, queue: i
     """Load pair and indexes, refuse an index that is not the pair's, warm up, and close all again at the end.
 
     Raises:
-        InputError: Two indexes have one name, or the pair cannot serve one's dimension.
+        InputError: Two indexes have one name, or the one that an index has would not do.
         PairError: The pair cannot be loaded.
         StoreError: An index is missing, damaged or another pair's.
     """

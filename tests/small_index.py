@@ -1,5 +1,6 @@
 """A small index of four passages for tests of the service, built with the real store by a pair's own Embseq."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,15 +18,23 @@ PASSAGES = [
 ]
 
 
-def build_small_index(pair: Path, out: Path, *, fingerprint: str | None = None, dimension: int | None = None) -> Path:
-    """Publish version 1 of an index named `small` over `PASSAGES`, of this pair if no other is named; its folder."""
+def build_small_index(
+    pair: Path,
+    out: Path,
+    *,
+    passages: Sequence[Passage] = PASSAGES,
+    name: str = "small",
+    fingerprint: str | None = None,
+    dimension: int | None = None,
+) -> Path:
+    """Publish the next version of an index, of this pair if no other fingerprint is given; its folder."""
     embseq = load_embseq(pair)
     writer = VersionWriter(out)
-    corpus = writer.write_passages(PASSAGES)
-    vectors = embed_passages(embseq, PASSAGES, dimension=dimension)
+    corpus = writer.write_passages(passages)
+    vectors = embed_passages(embseq, passages, dimension=dimension)
     summary = writer.write_vectors([vectors], IndexPlan.flat(vectors.shape[1]))
     fingerprint = fingerprint or embseq.spec.fingerprint
     now = datetime.now(UTC)
     build = BuildRecord(sources=["tests"], settings={}, libraries={}, started=now, finished=now)
-    writer.publish(name="small", fingerprint=fingerprint, corpus=corpus, index=summary, build=build)
+    writer.publish(name=name, fingerprint=fingerprint, corpus=corpus, index=summary, build=build)
     return out

@@ -155,7 +155,7 @@ class Store:
         if len(rows) < len(set(passage_ids)):
             known = set(self._passages.ids(rows))
             missing = next(passage_id for passage_id in passage_ids if passage_id not in known)
-            raise InputError(f"the index {self.name!r} has no passage {missing!r}")
+            raise InputError(f"the index has no passage {missing!r}")
         return rows
 
     def rows_among(self, passage_ids: Sequence[str]) -> NDArray[np.int64]:
@@ -174,7 +174,7 @@ class Store:
         for field in filter:
             if field not in fields:
                 known = f"Its fields are {', '.join(fields)}" if fields else "Its passages have no metadata"
-                raise InputError(f"the index {self.name!r} has no metadata field {field!r}", remedy=known)
+                raise InputError(f"the index has no metadata field {field!r}", remedy=known)
         return self._live(self._passages.rows_matching(filter))
 
     def close(self) -> None:

@@ -108,7 +108,7 @@ def test_a_wrong_pair_is_refused(tmp_path: Path, tiny_pair: Path, other_pair: Pa
     ("ids", "said"),
     [
         ([], "no id to delete. Give --id ID, which may be repeated, or --ids-from FILE"),
-        (["p1", "nobody"], "the index 'index' has no passage 'nobody'"),
+        (["p1", "nobody"], "the index has no passage 'nobody'"),
         ([f"p{n}" for n in range(30)], "all 30 passages of the index would be gone"),
     ],
 )

@@ -121,7 +121,7 @@ def test_a_changed_search_setting_is_published_without_new_vectors(tmp_path: Pat
         (["a", "b", "a"], 3, [], "the id 'a' stands 2 times in one batch"),
         (["a"], 1, ["p1", "a"], "the id 'a' stands 2 times in one batch"),
         ([], 0, ["p1", "p1"], "the id 'p1' stands 2 times in one batch"),
-        ([], 0, ["p1", "nobody"], "the index 'tests' has no passage 'nobody'"),
+        ([], 0, ["p1", "nobody"], "the index has no passage 'nobody'"),
         (
             [],
             0,

@@ -138,7 +138,7 @@ def test_rows_are_found_by_passage_id(tmp_path: Path) -> None:
         assert store.row_of("p4321") == 4321
         assert store.row_of("p5000") is None
         assert store.rows_of(["p7", "p4999", "p7", "p0"]).tolist() == [0, 7, 4999]
-        with pytest.raises(InputError, match="the index 'tests' has no passage 'nobody'"):
+        with pytest.raises(InputError, match="the index has no passage 'nobody'"):
             store.rows_of(["p7", "nobody"])
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from semiparametric.pair import Gen, load_gen
+from tests.conftest import save_tiny_pair
 
 
 def lively_gen(pair: Path, *, seed: int = 1) -> Gen:
@@ -26,3 +27,11 @@ def enliven(gen: Gen, *, seed: int = 1) -> Gen:
         head[gen.codec.eos_id] *= 0.5
         gen.model.lm_head.weight = torch.nn.Parameter(head)
     return gen
+
+
+def save_lively_pair(out: Path) -> Path:
+    """Save a tiny pair whose Gen is enlivened and return its folder."""
+    gen = lively_gen(save_tiny_pair(out, seed=0))
+    gen.model.config.tie_word_embeddings = False  # its head is its own now
+    gen.model.save_pretrained(out / "gen")
+    return out

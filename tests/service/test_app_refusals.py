@@ -69,7 +69,7 @@ def problem(reply: httpx.Response, status: int) -> dict[str, Any]:
         ({"filter": {"town": "x"}}, "#/filter", "no metadata field 'town'. Its fields are page, place"),
         ({"candidates": []}, "#/candidates", "at least 1 item"),
         ({"candidates": ["lamp", 7]}, "#/candidates/1", "got 7; it should be a valid string"),
-        ({"candidates": ["lamp", "Lampe"]}, "#/candidates", "the index 'small' has no passage 'Lampe'"),
+        ({"candidates": ["lamp", "Lampe"]}, "#/candidates", "the index has no passage 'Lampe'"),
     ],
 )
 async def test_a_wrong_field_is_named_with_its_rule(

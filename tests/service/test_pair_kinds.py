@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from semiparametric.errors import InputError, PairError
+from semiparametric.errors import InputError, PairError, StoreError
 from semiparametric.pair import Gen, load_gen
 from semiparametric.query_text import QueryEncoder, load_query_encoder
 from semiparametric.store import Store
@@ -205,7 +205,7 @@ async def test_an_index_of_dimensions_that_the_pair_was_not_trained_for_is_not_s
     index = build_small_index(pair, tmp_path / "index", dimension=5)
     with pytest.raises(InputError, match=r"index: the pair was not trained to serve with its 5 leading dimensions"):
         check_models(ModelSettings(pair=pair, index=index))
-    with pytest.raises(InputError, match=r"was not trained to serve with its 5 leading dimensions alone"):
+    with pytest.raises(StoreError, match=r"was not trained to serve with its 5 leading dimensions alone"):
         async with running_app(pair=pair, index=index):
             pass
 
