@@ -18,6 +18,7 @@ from semiparametric.formats import Scalar
 from semiparametric.spec import PairSpec
 from semiparametric.store import Store
 from semiparametric.store.layout import MANIFEST, served_version, version_folder
+from service.decoding.together import SearchedTogether
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,14 @@ class IndexVersion:
         name: The name that the index is served under.
         published: What was published when it was opened.
         store: Its passages and vectors.
+        searched: The store as lookups search it, those that come at once together.
     """
 
     def __init__(self, name: str, published: Published, store: Store) -> None:
         self.name = name
         self.published = published
         self.store = store
+        self.searched = SearchedTogether(store)
         self._uses = 0
         self._is_retired = False
         self._closing: asyncio.Future[None] | None = None

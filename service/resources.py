@@ -42,13 +42,13 @@ class Resources:
 
     def generate(self, version: IndexVersion, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """Answer a question from a version that stays open; see `service.decoding.generation.generate`."""
-        return generate(self.engine, version.store, self.codec, request, self.query_encoder)
+        return generate(self.engine, version.searched, self.codec, request, self.query_encoder)
 
     async def retrieve(
         self, version: IndexVersion, query: str, top_k: int, rows: NDArray[np.int64] | None
     ) -> list[ScoredPassage]:
         """Look a query up in a version that stays open; see `service.decoding.generation.retrieve`."""
-        return await retrieve(self.engine, version.store, self.codec, query, top_k, rows, self.query_encoder)
+        return await retrieve(self.engine, version.searched, self.codec, query, top_k, rows, self.query_encoder)
 
 
 @asynccontextmanager
