@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.decoding_scene import Scene
-from service.decoding.engine import Engine, Sampling, Session
+from service.decoding.engine import Engine, Load, Sampling, Session
 from service.decoding.generation import generate
 from service.decoding.request import GenerationRequest
 
@@ -34,6 +34,11 @@ class Watched:
     def context_length(self) -> int:
         """The engine's."""
         return self.engine.context_length
+
+    @property
+    def load(self) -> Load:
+        """The engine's."""
+        return self.engine.load
 
     async def start(self) -> None:
         """Start the engine."""

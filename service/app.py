@@ -3,19 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.middleware.exceptions import ExceptionMiddleware
 
 from service.index_watch import watch
 from service.middleware import BodyLimit, RequestContext
+from service.observe.metrics import Metrics
+from service.observe.state import StateCollector
 from service.refusals import add_handlers, unexpected
 from service.resources import open_resources
-from service.routes import generate, health, indexes, retrieve
+from service.routes import generate, health, indexes, metrics, retrieve
 from service.schemas import Problem
 from service.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from service.observe.spans import Tracing
 
 
 class _Service(FastAPI):
@@ -41,11 +47,15 @@ def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from path.values()
 
 
-def create_app(settings: ServeSettings) -> FastAPI:
+def create_app(settings: ServeSettings, tracing: "Tracing | None" = None) -> FastAPI:
     """A service over one pair and its indexes.
 
     The lifespan loads them and refuses an index that is not the pair's (PairError, StoreError); until it has, `/ready`
     and the routes that need them answer 503.
+
+    Args:
+        settings: What is served, and how.
+        tracing: Where traces go (`service.observe.tracing.open_tracing`); None makes none.
     """
     app = _Service(
         title="Cosup",
@@ -57,13 +67,17 @@ def create_app(settings: ServeSettings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.resources = None
-    for router in (generate.router, retrieve.router, indexes.router, health.router):
+    app.state.metrics = Metrics(StateCollector(lambda: app.state.resources))
+    app.state.observers = (app.state.metrics, *([tracing] if tracing else []))
+    for router in (generate.router, retrieve.router, indexes.router, health.router, metrics.router):
         app.include_router(router)
     add_handlers(app, retry_after_s=settings.retry_after_s)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(ExceptionMiddleware, handlers={Exception: unexpected})
-    app.add_middleware(RequestContext)
+    if tracing:
+        app.add_middleware(tracing.around)
+    app.add_middleware(RequestContext, ended=app.state.metrics.request_ended)
     return app
 
 
@@ -71,7 +85,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServeSettings = app.state.settings
     async with open_resources(settings, max_sessions=settings.max_sessions, queue=settings.queue) as resources:
-        app.state.resources = resources
+        app.state.resources = replace(resources, observers=app.state.observers)
         following = asyncio.create_task(watch(resources.indexes, settings.watch_s)) if settings.watch_s else None
         try:
             yield

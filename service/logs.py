@@ -4,13 +4,17 @@ import json
 import logging
 import sys
 import traceback
+from contextvars import ContextVar
 from datetime import UTC, datetime
 
 import transformers
 
+# What every log line of a request carries: its id and, where it is traced, the trace's.
+REQUEST_FIELDS: ContextVar[dict[str, str]] = ContextVar("request_fields")
+
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a record: time, level, logger, message, the record's own `fields`, the traceback."""
+    """One JSON object a record: time, level, logger, message, the fields of its request and its own, the traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
@@ -20,6 +24,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        entry.update(REQUEST_FIELDS.get({}))
         entry.update(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[1] is not None:
             entry["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))

@@ -4,10 +4,13 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.logs import REQUEST_FIELDS
 from service.problems import TOO_LARGE, problem, problem_response
 
 logger = logging.getLogger("service.access")
@@ -16,14 +19,36 @@ _DISCARDED_BODIES = 16
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
+@dataclass(frozen=True)
+class RequestEnd:
+    """How a request ended.
+
+    route: template of the route that took it; None where no route did.
+    status: 499 where the client left before any answer.
+    finished: whether the whole response left.
+    """
+
+    method: str
+    route: str | None
+    status: int
+    finished: bool
+    duration_s: float
+
+
 class RequestContext:
     """Gives each request an id (the client's own X-Request-Id where it is harmless) and writes its access log line.
 
-    Routes leave their stage timings, in seconds, in `request.state.timings`.
+    All log lines of the request carry the id. Routes leave their stage timings, in seconds, in `request.state.timings`;
+    `request.state.status` is the status that the client was told.
+
+    Args:
+        app: What is inside.
+        ended: Called when a request has ended, in whatever way.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, ended: Callable[[RequestEnd], None]) -> None:
         self.app = app
+        self.ended = ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's interface of an app."""
@@ -33,13 +58,14 @@ class RequestContext:
         state = scope.setdefault("state", {})
         state["request_id"] = _request_id(Headers(scope=scope))
         state["timings"] = {}
-        status, finished = 499, False  # what stays when the client leaves before any answer
+        state["status"], finished = 499, False  # what stays when the client leaves before any answer
+        fields = REQUEST_FIELDS.set({"request_id": state["request_id"]})
         start = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status, finished
+            nonlocal finished
             if message["type"] == "http.response.start":
-                status = message["status"]
+                state["status"] = message["status"]
                 MutableHeaders(scope=message)["X-Request-Id"] = state["request_id"]
             finished = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
@@ -47,7 +73,11 @@ class RequestContext:
         try:
             await self.app(scope, receive, send_with_id)
         finally:
-            _write_access_line(scope, status, finished, time.perf_counter() - start)
+            duration_s = time.perf_counter() - start
+            end = RequestEnd(scope["method"], route_of(scope), state["status"], finished, duration_s)
+            _write_access_line(scope, end)
+            self.ended(end)
+            REQUEST_FIELDS.reset(fields)
 
 
 class BodyLimit:
@@ -110,15 +140,21 @@ def _request_id(headers: Headers) -> str:
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def _write_access_line(scope: Scope, status: int, finished: bool, duration_s: float) -> None:
+def route_of(scope: Scope) -> str | None:
+    """The template of the route that took the request, such as `/indexes/{name}`; None where no route did."""
+    path = getattr(scope.get("route"), "path", None)
+    return path if isinstance(path, str) else None
+
+
+def _write_access_line(scope: Scope, end: RequestEnd) -> None:
     client = scope.get("client")
     fields = {
-        "request_id": scope["state"]["request_id"],
-        "method": scope["method"],
+        "method": end.method,
         "path": scope["path"],
-        "status": status,
-        "finished": finished,
-        "duration_s": round(duration_s, 4),
+        "route": end.route,
+        "status": end.status,
+        "finished": end.finished,
+        "duration_s": round(end.duration_s, 4),
         "client": client[0] if client else None,
         "timings_s": {stage: round(seconds, 4) for stage, seconds in scope["state"]["timings"].items()},
     }

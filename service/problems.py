@@ -65,7 +65,7 @@ def problem_of(error: Exception, request_id: str, fields: Collection[str] = ()) 
     """
     kind = next(KINDS[base] for base in type(error).__mro__ if base in KINDS)
     if not kind.public:
-        logger.error("request failed", exc_info=error, extra={"fields": {"request_id": request_id}})
+        logger.error("request failed", exc_info=error)
         return problem(kind, "The cause stands in the service's log under this request id.", request_id)
     return problem(kind, str(error), request_id, _places(error, fields))
 

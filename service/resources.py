@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -20,6 +20,7 @@ from service.decoding.engine import Engine
 from service.decoding.events import Event
 from service.decoding.generation import generate, retrieve
 from service.decoding.request import GenerationRequest
+from service.decoding.timeline import LookupTimes, Observer, Timeline
 from service.engines.choice import make_engine
 from service.index_version import IndexVersion
 from service.indexes import Indexes, open_indexes
@@ -33,22 +34,37 @@ class Resources:
     """A loaded pair and the indexes that are served with it.
 
     query_encoder: of a pair whose query is text; None where Gen's state looks up.
+    observers: who is told of every answer and lookup when it has ended.
     """
 
     engine: Engine
     codec: Codec
     indexes: Indexes
     query_encoder: QueryEncoder | None = None
+    observers: Sequence[Observer] = ()
 
-    def generate(self, version: IndexVersion, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+    async def generate(self, version: IndexVersion, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """Answer a question from a version that stays open; see `service.decoding.generation.generate`."""
-        return generate(self.engine, version.searched, self.codec, request, self.query_encoder)
+        timeline = Timeline()
+        answering = generate(self.engine, version.searched, self.codec, request, self.query_encoder, timeline)
+        try:
+            async with aclosing(answering) as events:
+                async for event in events:
+                    yield event
+        finally:
+            if timeline.usage is not None:  # it had a place in the engine
+                for observer in self.observers:
+                    observer.answered(version.name, timeline)
 
     async def retrieve(
         self, version: IndexVersion, query: str, top_k: int, rows: NDArray[np.int64] | None
     ) -> list[ScoredPassage]:
         """Look a query up in a version that stays open; see `service.decoding.generation.retrieve`."""
-        return await retrieve(self.engine, version.searched, self.codec, query, top_k, rows, self.query_encoder)
+        times = LookupTimes()
+        found = await retrieve(self.engine, version.searched, self.codec, query, top_k, rows, self.query_encoder, times)
+        for observer in self.observers:
+            observer.retrieved(version.name, times)
+        return found
 
 
 @asynccontextmanager

@@ -4,11 +4,13 @@ import asyncio
 import logging
 import signal
 import socket
+from contextlib import AsyncExitStack
 
 import uvicorn
 
 from service.app import create_app
 from service.logs import log_as_json
+from service.observe.tracing import open_tracing
 from service.preflight import check_and_bind
 from service.settings import ServeSettings
 
@@ -21,7 +23,7 @@ def serve(settings: ServeSettings) -> None:
     """Serve until SIGTERM or SIGINT, then let running answers end within `drain_s` seconds.
 
     Raises:
-        InputError: Settings are wrong; all problems are named.
+        InputError: Settings are wrong; all problems are named. Or traces are asked for and cannot be made.
         PairError, StoreError: The pair or the index cannot be loaded.
     """
     log_as_json()
@@ -31,7 +33,8 @@ def serve(settings: ServeSettings) -> None:
 
 
 async def _serve(settings: ServeSettings, listener: socket.socket) -> None:
-    app = create_app(settings)
+    tracing = open_tracing()
+    app = create_app(settings, tracing)
     config = uvicorn.Config(
         app,
         lifespan="off",  # entered here, so that an error while loading comes out as itself and nothing listens before
@@ -41,7 +44,10 @@ async def _serve(settings: ServeSettings, listener: socket.socket) -> None:
         timeout_graceful_shutdown=settings.drain_s + _FORCED_END_S,
     )
     server = _Server(config)
-    async with app.router.lifespan_context(app):
+    async with AsyncExitStack() as stack:
+        if tracing:
+            stack.callback(tracing.close)
+        await stack.enter_async_context(app.router.lifespan_context(app))
         # uvicorn raises a signal again after its drain, which by default ends the process before it has cleaned up.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, server.handle_exit)

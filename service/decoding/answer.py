@@ -99,6 +99,11 @@ class Draft:
         """All pieces so far."""
         return "".join(self._pieces)
 
+    @property
+    def cited_id(self) -> str | None:
+        """The passage that the open span is cited to; None in plain text."""
+        return None if self._cited is None else self._cited.passage.id
+
     def add(self, piece: str) -> str:
         """Add text that the answer goes on with, and return it as it was added.
 

@@ -57,8 +57,27 @@ class Session(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Load:
+    """How busy an engine is now.
+
+    running: sessions that are open.
+    waiting: calls of `open` that wait for a place.
+    places: sessions that can be open at once.
+    """
+
+    running: int
+    waiting: int
+    places: int
+
+
 class Engine(Protocol):
     """Decodes many sessions in one batch."""
+
+    @property
+    def load(self) -> Load:
+        """Sessions that run and wait; may be read from any thread."""
+        ...
 
     @property
     def context_length(self) -> int:

@@ -19,6 +19,7 @@ from service.decoding.lookup import Lookups, PassageStore, TextEncoder
 from service.decoding.loop import DecodingLoop, Limits
 from service.decoding.request import GenerationRequest, check
 from service.decoding.run import Run
+from service.decoding.timeline import LookupTimes, Timeline
 
 
 async def generate(
@@ -27,6 +28,7 @@ async def generate(
     codec: Codec,
     request: GenerationRequest,
     query_encoder: TextEncoder | None = None,
+    timeline: Timeline | None = None,
 ) -> AsyncGenerator[Event, None]:
     """Answer a question, event by event.
 
@@ -38,6 +40,7 @@ async def generate(
         codec: Gen's.
         request: The question and how to answer it.
         query_encoder: The pair's, where its query is text (`semiparametric.query_text.load_query_encoder`).
+        timeline: Where to write down what happens when; complete when the generator has ended or was closed.
 
     Raises:
         PairError: The pair's query is text and there is no query encoder.
@@ -51,13 +54,19 @@ async def generate(
     limits = Limits(request.retrieval, request.max_retrievals, request.max_new_tokens, engine.context_length)
     prompt = _prompt(codec, request.question, engine.context_length)
     loop = DecodingLoop(prompt, control=codec.control, eos_ids=frozenset({codec.eos_id}), limits=limits)
-    started = perf_counter()
+    timeline = timeline or Timeline()
+    timeline.started = perf_counter()
     session = await engine.open(loop.context, request.sampling)
+    timeline.admitted = perf_counter()
+    run = Run(loop, session, lookups, codec, request, len(prompt), timeline)
     try:
-        run = Run(loop, session, lookups, codec, request, len(prompt), started)
         async for event in run.events():
             yield event
+    except Exception:
+        timeline.ending = "failed"
+        raise
     finally:
+        timeline.usage, timeline.ended = run.usage, perf_counter()
         await session.close()
 
 
@@ -69,10 +78,12 @@ async def retrieve(
     top_k: int,
     rows: NDArray[np.int64] | None = None,
     query_encoder: TextEncoder | None = None,
+    times: LookupTimes | None = None,
 ) -> list[ScoredPassage]:
     """The `top_k` passages nearest to Gen's state at `prompt · [Ret]`, best first.
 
-    Where the pair's query is text, `query_encoder` encodes the query instead, and Gen does not run.
+    Where the pair's query is text, `query_encoder` encodes the query instead, and Gen does not run. What takes how long
+    is written down in `times`.
 
     Raises:
         InputError: The query is empty or does not fit the context, or `top_k` is below 1.
@@ -81,15 +92,23 @@ async def retrieve(
     check(GenerationRequest(query, top_k=top_k), has_store=True)
     lookups = Lookups(store, codec.spec, query_encoder)
     prompt = _prompt(codec, query, engine.context_length)
-    state = await _state_after(engine, [*prompt, codec.control.ret]) if lookups.by_state else None
-    return await asyncio.to_thread(lookups.find, state, query, "", top_k=top_k, rows=rows)
+    times = times or LookupTimes()
+    times.started = perf_counter()
+    state = await _state_after(engine, [*prompt, codec.control.ret], times) if lookups.by_state else None
+    searching_since = perf_counter()
+    found = await asyncio.to_thread(lookups.find, state, query, "", top_k=top_k, rows=rows)
+    times.searched(perf_counter() - searching_since, found)
+    return found
 
 
-async def _state_after(engine: Engine, ids: Sequence[int]) -> NDArray[np.float32]:
+async def _state_after(engine: Engine, ids: Sequence[int], times: LookupTimes) -> NDArray[np.float32]:
     session = await engine.open(ids, Sampling())
+    admitted = perf_counter()
+    times.queue_s = admitted - times.started
     try:
         return await session.query_state()
     finally:
+        times.state_s = perf_counter() - admitted
         await session.close()
 
 

@@ -15,6 +15,7 @@ from service.decoding.events import CitationEvent, DoneEvent, Event, RetrievalEv
 from service.decoding.lookup import Lookups
 from service.decoding.loop import Decode, DecodingLoop, Extend, Finish, LookUp
 from service.decoding.request import GenerationRequest
+from service.decoding.timeline import LookupTimes, SegmentTimes, Timeline
 
 
 class Run:
@@ -28,7 +29,7 @@ class Run:
         codec: Codec,
         request: GenerationRequest,
         prompt_tokens: int,
-        started: float,
+        timeline: Timeline,
     ) -> None:
         self.loop = loop
         self.session = session
@@ -36,10 +37,10 @@ class Run:
         self.codec = codec
         self.request = request
         self.prompt_tokens = prompt_tokens
-        self.started = started
+        self.timeline = timeline
         self.draft = Draft()
         self.detokenizer = Detokenizer(codec.decode)
-        self.timings = Timings(queue=perf_counter() - started)
+        self.timings = Timings(queue=timeline.admitted - timeline.started)
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """All events of the answer, `DoneEvent` last."""
@@ -58,16 +59,29 @@ class Run:
             yield event
         yield DoneEvent(self._answer(action))
 
+    @property
+    def usage(self) -> Usage:
+        """Tokens and lookups so far."""
+        return Usage(
+            prompt_tokens=self.prompt_tokens,
+            passage_tokens=self.loop.num_inserted,
+            completion_tokens=self.loop.num_generated,
+            retrievals=self.loop.num_retrievals,
+            forwarded_tokens=self.session.forwarded_tokens,
+        )
+
     async def _decode(self, action: Decode) -> AsyncGenerator[Event, None]:
         waiting_since = perf_counter()
+        segment = SegmentTimes(waiting_since, self.draft.cited_id)
+        self.timeline.steps.append(segment)
         async for token in self.session.decode(
             forbidden=action.forbidden, stop_ids=action.stop_ids, max_tokens=action.max_tokens
         ):
-            self._waited(waiting_since)
+            segment.tokens.append(self._waited(waiting_since))
             if self.loop.take(token):
                 text = self.detokenizer.push(token)
                 if text:
-                    yield TokenEvent(self.draft.add(text))
+                    yield self._write(text)
             else:
                 for event in self._end_segment():
                     yield event
@@ -78,20 +92,29 @@ class Run:
         events: list[Event] = []
         text = self.detokenizer.flush()
         if text:
-            events.append(TokenEvent(self.draft.add(text)))
+            events.append(self._write(text))
         citation = self.draft.close()
         if citation is not None:
             events.append(CitationEvent(citation))
         return events
 
+    def _write(self, text: str) -> TokenEvent:
+        """The answer goes on with this text."""
+        if self.timeline.first_text is None:
+            self.timeline.first_text = perf_counter()
+        return TokenEvent(self.draft.add(text))
+
     async def _look_up(self) -> list[ScoredPassage]:
         """What the lookup found, its best passage inserted; empty where nothing was good enough or had room."""
         if self.lookups is None:  # the loop never asks for a lookup then
             return []
+        times = LookupTimes(perf_counter())
+        self.timeline.steps.append(times)
         state = await self._query_state() if self.lookups.by_state else None
         request = self.request
         used = set() if request.repeat_passages else {passage.row for passage in self.draft.passages}
-        started = perf_counter()
+        searching_since = perf_counter()
+        times.state_s = searching_since - times.started if self.lookups.by_state else 0.0
         found = await asyncio.to_thread(
             self.lookups.find,
             state,
@@ -101,11 +124,14 @@ class Run:
             rows=request.rows,
             used=used,
         )
-        self.timings.lookup += perf_counter() - started
+        times.searched(perf_counter() - searching_since, found)
+        self.timings.lookup += times.search_s
         if not found or (request.min_score is not None and found[0].score < request.min_score):
+            times.outcome = "withdrawn"
             self.loop.withdraw()
             return []
         if not self.loop.insert(self.codec.passage(found[0].passage)):
+            times.outcome = "no_room"
             return []
         self.draft.open(found[0])
         return found
@@ -116,22 +142,18 @@ class Run:
         self._waited(waiting_since)
         return state
 
-    def _waited(self, since: float) -> None:
-        seconds = perf_counter() - since
+    def _waited(self, since: float) -> float:
+        """Add the time since then to the timings of the engine; the time now."""
+        now = perf_counter()
+        seconds = now - since
         if self.timings.prefill == 0.0:
             self.timings.prefill = seconds
         else:
             self.timings.decode += seconds
+        return now
 
     def _answer(self, end: Finish) -> Answer:
-        loop = self.loop
-        usage = Usage(
-            prompt_tokens=self.prompt_tokens,
-            passage_tokens=loop.num_inserted,
-            completion_tokens=loop.num_generated,
-            retrievals=loop.num_retrievals,
-            forwarded_tokens=self.session.forwarded_tokens,
-        )
-        self.timings.total = perf_counter() - self.started
+        self.timeline.ending = end.reason
+        self.timings.total = perf_counter() - self.timeline.started
         draft = self.draft
-        return Answer(draft.text, draft.citations, draft.passages, end.reason, usage, self.timings)
+        return Answer(draft.text, draft.citations, draft.passages, end.reason, self.usage, self.timings)

@@ -3,6 +3,7 @@
 import asyncio
 
 from semiparametric.errors import BusyError
+from service.decoding.engine import Load
 
 
 class Places:
@@ -15,8 +16,15 @@ class Places:
 
     def __init__(self, max_sessions: int, max_waiting: int) -> None:
         self._free = asyncio.Semaphore(max_sessions)
+        self._max_sessions = max_sessions
         self._max_waiting = max_waiting
         self._waiting = 0
+        self._taken = 0
+
+    @property
+    def load(self) -> Load:
+        """How many places are taken and waited for."""
+        return Load(self._taken, self._waiting, self._max_sessions)
 
     async def take(self) -> None:
         """Wait for a place.
@@ -31,7 +39,9 @@ class Places:
             await self._free.acquire()
         finally:
             self._waiting -= 1
+        self._taken += 1
 
     def give_back(self) -> None:
         """Let the next one in."""
+        self._taken -= 1
         self._free.release()

@@ -177,6 +177,7 @@ async def test_the_openapi_document_is_valid_and_has_examples(client: httpx.Asyn
     schemas = document["components"]["schemas"]
     assert schemas["GenerateRequest"]["examples"]
     assert schemas["RetrieveRequest"]["examples"]
+    assert "text/plain" in document["paths"].pop("/metrics")["get"]["responses"]["200"]["content"]
     for path in document["paths"].values():
         for operation in path.values():
             answer = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]

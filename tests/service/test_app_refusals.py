@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.app import create_app
+from service.logs import JsonFormatter
 from service.schemas import GenerateRequest
 from service.settings import ServeSettings
 from tests.service.running import client_of, running_app
@@ -206,8 +207,9 @@ async def test_a_harmless_request_id_is_kept_and_another_replaced(client: httpx.
 
 
 async def test_an_unexpected_error_is_logged_whole_and_shown_without_internals(
-    caplog: pytest.LogCaptureFixture, tmp_path: Path
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(caplog.handler, "formatter", JsonFormatter())
     app = create_app(ServeSettings(pair=tmp_path, index=tmp_path))
 
     @app.get("/broken")
@@ -218,10 +220,9 @@ async def test_an_unexpected_error_is_logged_whole_and_shown_without_internals(
         document = problem(await client.get("/broken", headers={"X-Request-Id": "r1"}), 500)
     assert document["type"] == "urn:cosup:problem:internal"
     assert "secret" not in json.dumps(document)
-    [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert record.exc_info is not None
-    assert "the secret of the cellar" in str(record.exc_info[1])
-    assert record.__dict__["fields"] == {"request_id": "r1"}
+    [line] = [line for line in map(json.loads, caplog.text.splitlines()) if line["level"] == "error"]
+    assert "the secret of the cellar" in line["traceback"]
+    assert line["request_id"] == "r1"
 
 
 async def test_a_failed_engine_is_a_problem_in_both_forms(tiny_pair: Path, index: Path) -> None:
@@ -240,13 +241,16 @@ async def test_a_failed_engine_is_a_problem_in_both_forms(tiny_pair: Path, index
 
 
 async def test_each_request_leaves_one_access_line_with_its_timings(
-    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(caplog.handler, "formatter", JsonFormatter())
     caplog.set_level(logging.INFO, "service.access")
     await client.post("/generate", json=QUESTION | {"max_new_tokens": 3}, headers={"X-Request-Id": "r2"})
-    [line] = [record.__dict__["fields"] for record in caplog.records if record.name == "service.access"]
+    [line] = [line for line in map(json.loads, caplog.text.splitlines()) if line["logger"] == "service.access"]
     timings = line.pop("timings_s")
     assert line.pop("duration_s") >= timings["total"] > 0
     assert set(timings) == {"queue", "prefill", "decode", "lookup", "total"}
-    expected = {"request_id": "r2", "method": "POST", "path": "/generate", "status": 200, "finished": True}
-    assert line == expected | {"client": "127.0.0.1"}
+    assert line.pop("time")
+    expected = {"request_id": "r2", "method": "POST", "path": "/generate", "route": "/generate", "status": 200}
+    constant = {"level": "info", "logger": "service.access", "message": "request", "client": "127.0.0.1"}
+    assert line == expected | constant | {"finished": True}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from semiparametric.errors import CosupError, InputError
 from semiparametric.pair import Gen
-from service.decoding.engine import Sampling
+from service.decoding.engine import Load, Sampling
 from service.engines.admission import Places
 from service.engines.context import session_length
 from service.engines.sampling import seeded
@@ -54,6 +54,11 @@ class TransformersEngine:
         self._woken = asyncio.Event()
         self._pool: ThreadPoolExecutor | None = None
         self._driver: asyncio.Task[None] | None = None
+
+    @property
+    def load(self) -> Load:
+        """Sessions that run and wait."""
+        return self._places.load
 
     async def start(self) -> None:
         """Start the worker thread."""

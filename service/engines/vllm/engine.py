@@ -14,7 +14,7 @@ from vllm.v1.engine.exceptions import EngineDeadError
 
 from semiparametric.errors import BusyError, CosupError, InputError
 from semiparametric.pair import GenFolder
-from service.decoding.engine import Sampling
+from service.decoding.engine import Load, Sampling
 from service.engines.admission import Places
 from service.engines.sampling import seeded
 from service.engines.vllm.protocol import EXTENSION, PREFIX, PROCESSOR
@@ -69,6 +69,11 @@ class VllmEngine:
         self._revival: asyncio.Task[None] | None = None
         self.holds_all = False
         self.states = States(self._call)
+
+    @property
+    def load(self) -> Load:
+        """Sessions that run and wait."""
+        return self._places.load
 
     async def start(self) -> None:
         """Load the model in vLLM's own process.

@@ -1,0 +1,1 @@
+"""Watching a running service: metrics for Prometheus and, where they are asked for, traces by OpenTelemetry."""
