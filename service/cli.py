@@ -1,8 +1,9 @@
-"""`cosup serve` and `cosup ask`."""
+"""`cosup serve`, `cosup ask` and `cosup bench-serve`."""
 
 import typer
 
 from semiparametric.command import settings_command
+from service.bench.settings import BenchServeSettings
 from service.settings import AskSettings, ServeSettings
 
 
@@ -20,3 +21,9 @@ def add_commands(app: typer.Typer) -> None:
         from service.ask import ask
 
         ask(settings)
+
+    @settings_command(app, "bench-serve", BenchServeSettings, help="Load a running service and print percentiles.")
+    def run_bench_serve(settings: BenchServeSettings) -> None:
+        from service.bench.run import bench_serve
+
+        bench_serve(settings)

@@ -2,12 +2,14 @@
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from cosup.child_service import ChildService, child_service
 from index_builder.build import build_index
@@ -80,6 +82,34 @@ def test_an_answer_streams(service: ChildService) -> None:
     assert events[-1] == "done"
     text = "".join(item["text"] for event, item in zip(events, data, strict=True) if event == "token")
     assert text == ask(service, QUESTIONS[0]).json()["answer"]
+
+
+def test_metrics_are_vllms_and_ours_and_agree_on_what_was_decoded(service: ChildService) -> None:
+    before = metrics(service)
+    usage = ask(service, QUESTIONS[0]).json()["usage"]
+    after = metrics(service)
+    assert usage["retrievals"] > 0
+
+    def added(name: str) -> float:
+        return after[name] - before[name]
+
+    assert added("cosup:answers_total") == added("cosup:time_to_first_token_seconds_count") == 1
+    assert added("cosup:lookups_total") == added("cosup:query_state_time_seconds_count") == usage["retrievals"]
+    assert added("cosup:completion_tokens_total") == usage["completion_tokens"]
+    assert added("cosup:forwarded_tokens_total") == usage["forwarded_tokens"]
+    assert added("vllm:generation_tokens_total") >= usage["completion_tokens"]
+    assert added("vllm:request_success_total") >= usage["retrievals"]
+    assert added("vllm:prefix_cache_hits_total") > 0
+
+
+def metrics(service: ChildService) -> dict[str, float]:
+    """The samples of a scrape by name, summed over their labels."""
+    text = httpx.get(f"{service.url}/metrics", trust_env=False).raise_for_status().text
+    sums: dict[str, float] = defaultdict(float)
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            sums[sample.name] += sample.value
+    return sums
 
 
 def test_it_says_503_while_vllm_is_dead_and_answers_when_it_is_back(service: ChildService) -> None:
