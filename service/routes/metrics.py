@@ -3,20 +3,21 @@
 from typing import cast
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import generate_latest
 
 from service.observe.metrics import Metrics
 
 router = APIRouter()
 
+# Never OpenMetrics, which Prometheus asks for too: the library writes its names with `_` for each `:`, vLLM's as well.
+_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _EXAMPLE = '# TYPE cosup:answers_total counter\ncosup:answers_total{finish_reason="stop",index="python"} 3.0\n'
 _DESCRIPTION = {"description": "The metrics.", "content": {"text/plain": {"example": _EXAMPLE}}}
 
 
 @router.get("/metrics", response_class=Response, responses={200: _DESCRIPTION})
 def get_metrics(request: Request) -> Response:
-    """All metrics of the service and its process, and vLLM's where it decodes, as text or OpenMetrics."""
+    """All metrics of the service and its process, and vLLM's where it decodes."""
     # Not a coroutine, so it runs in a thread: with vLLM's it is some thousand lines of text.
     metrics = cast(Metrics, request.app.state.metrics)
-    encode, media_type = choose_encoder(request.headers.get("accept", ""))
-    return Response(encode(metrics.registry), headers={"content-type": media_type})
+    return Response(generate_latest(metrics.registry), headers={"content-type": _MEDIA_TYPE})

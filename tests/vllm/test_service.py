@@ -1,6 +1,7 @@
 """`cosup serve --engine vllm` as a real process, with the trained pair of this project, also when vLLM dies."""
 
 import json
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -100,6 +101,8 @@ def test_metrics_are_vllms_and_ours_and_agree_on_what_was_decoded(service: Child
     assert added("vllm:generation_tokens_total") >= usage["completion_tokens"]
     assert added("vllm:request_success_total") >= usage["retrievals"]
     assert added("vllm:prefix_cache_hits_total") > 0
+    shown = (PAIR.parents[1] / "docker" / "grafana" / "dashboards" / "cosup.json").read_text("utf-8")
+    assert set(re.findall(r"vllm:\w+", shown)) <= after.keys()
 
 
 def metrics(service: ChildService) -> dict[str, float]:
