@@ -99,8 +99,6 @@ def test_metrics_are_vllms_and_ours_and_agree_on_what_was_decoded(service: Child
     assert added("cosup:completion_tokens_total") == usage["completion_tokens"]
     assert added("cosup:forwarded_tokens_total") == usage["forwarded_tokens"]
     assert added("vllm:generation_tokens_total") >= usage["completion_tokens"]
-    assert added("vllm:request_success_total") >= usage["retrievals"]
-    assert added("vllm:prefix_cache_hits_total") > 0
     shown = (PAIR.parents[1] / "docker" / "grafana" / "dashboards" / "cosup.json").read_text("utf-8")
     assert set(re.findall(r"vllm:\w+", shown)) <= after.keys()
 
