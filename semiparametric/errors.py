@@ -33,5 +33,9 @@ class StoreError(CosupError):
     """A store is missing, damaged, or belongs to another pair."""
 
 
+class DeadlineError(CosupError):
+    """It took longer than it may, and was stopped."""
+
+
 class BusyError(CosupError):
     """Somebody else holds the lock, or all places are taken: the same call may succeed later."""

@@ -1,23 +1,28 @@
 """The service as a FastAPI app. Nothing is loaded on import: the app loads in its lifespan."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 
 from service.index_watch import watch
+from service.keys.guard import KeyGuard
+from service.keys.limits import KeyLimits
+from service.keys.ring import KeyRing
 from service.middleware import BodyLimit, RequestContext
 from service.observe.metrics import Metrics
 from service.observe.state import StateCollector
+from service.openapi import mend
 from service.refusals import add_handlers, unexpected
 from service.resources import open_resources
 from service.routes import generate, health, indexes, metrics, retrieve
-from service.schemas import Problem
+from service.security_headers import SecurityHeaders
 from service.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -25,26 +30,13 @@ if TYPE_CHECKING:
 
 
 class _Service(FastAPI):
-    """An app whose description knows problem documents: FastAPI knows only models that are answered as plain JSON."""
+    """An app whose description tells of problem documents and keys too."""
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
         document = super().openapi()
-        schemas = document["components"]["schemas"]
-        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= {**problem.pop("$defs"), "Problem": problem}
-        # FastAPI gives a route with a name in its path a refusal of its own, which no request can meet.
-        if schemas.pop("HTTPValidationError", None):
-            del schemas["ValidationError"]
-            for operation in _operations(document):
-                if "application/json" in operation["responses"].get("422", {}).get("content", {}):
-                    del operation["responses"]["422"]
+        mend(document, needs_key=self.state.settings.keys is not None)
         return document
-
-
-def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for path in document["paths"].values():
-        yield from path.values()
 
 
 def create_app(settings: ServeSettings, tracing: "Tracing | None" = None) -> FastAPI:
@@ -56,6 +48,9 @@ def create_app(settings: ServeSettings, tracing: "Tracing | None" = None) -> Fas
     Args:
         settings: What is served, and how.
         tracing: Where traces go (`service.observe.tracing.open_tracing`); None makes none.
+
+    Raises:
+        InputError: The file of keys cannot be read.
     """
     app = _Service(
         title="Cosup",
@@ -72,13 +67,28 @@ def create_app(settings: ServeSettings, tracing: "Tracing | None" = None) -> Fas
     for router in (generate.router, retrieve.router, indexes.router, health.router, metrics.router):
         app.include_router(router)
     add_handlers(app, retry_after_s=settings.retry_after_s)
-    # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
+    _surround(app, settings, tracing)
+    return app
+
+
+def _surround(app: FastAPI, settings: ServeSettings, tracing: "Tracing | None") -> None:
+    """What is around every route; the last one added is the outermost."""
+    app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, timeout_s=settings.timeout_s)
+    ring = None if settings.keys is None else KeyRing(settings.keys)
+    app.add_middleware(KeyGuard, ring=ring, limits=KeyLimits(retry_after_s=settings.retry_after_s))
     app.add_middleware(ExceptionMiddleware, handlers={Exception: unexpected})
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+            expose_headers=["X-Request-Id", "Retry-After"],
+        )
+    app.add_middleware(SecurityHeaders)
     if tracing:
         app.add_middleware(tracing.around)
     app.add_middleware(RequestContext, ended=app.state.metrics.request_ended)
-    return app
 
 
 @asynccontextmanager

@@ -1,14 +1,16 @@
-"""`cosup serve`, `cosup ask` and `cosup bench-serve`."""
+"""`cosup serve`, `cosup ask`, `cosup keys` and `cosup bench-serve`."""
 
 import typer
 
 from semiparametric.command import settings_command
 from service.bench.settings import BenchServeSettings
+from service.keys.cli import keys_app
 from service.settings import AskSettings, ServeSettings
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the service's commands to the `cosup` command."""
+    app.add_typer(keys_app, name="keys")
 
     @settings_command(app, "serve", ServeSettings, help="Answer questions over HTTP until SIGTERM or Ctrl-C.")
     def run_serve(settings: ServeSettings) -> None:

@@ -14,7 +14,7 @@ from pydantic_settings import NoDecode
 from semiparametric.errors import InputError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_RULE = "a name is 1 to 64 of the characters A-Z a-z 0-9 . _ - and begins with a letter or a digit"
+NAME_RULE = "a name is 1 to 64 of the characters A-Z a-z 0-9 . _ - and begins with a letter or a digit"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def _read(value: Any) -> Any:
     if not separator:
         name, folder = "", value
     elif not is_name(name):
-        raise ValueError(f"{name!r} is no name for an index: {_RULE}. Write NAME=FOLDER")
+        raise ValueError(f"{name!r} is no name for an index: {NAME_RULE}. Write NAME=FOLDER")
     if not folder:
         raise ValueError("the folder is empty. Write NAME=FOLDER, or the folder alone")
     return IndexFolder(Path(folder), name or None)
@@ -77,7 +77,7 @@ def served_name(index: IndexFolder, own_name: str) -> str:
     """
     if index.name is None and not is_name(own_name):
         raise InputError(
-            f"its own name {own_name!r} cannot be served: {_RULE}",
+            f"its own name {own_name!r} cannot be served: {NAME_RULE}",
             where=str(index.folder),
             remedy="Give it another with --index NAME=FOLDER",
         )

@@ -1,5 +1,6 @@
 """Around every request: an id, one access log line, and a bound on the body."""
 
+import asyncio
 import logging
 import re
 import time
@@ -10,8 +11,9 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.keys.key import NOBODY
 from service.logs import REQUEST_FIELDS
-from service.problems import TOO_LARGE, problem, problem_response
+from service.problems import SLOW_BODY, TOO_LARGE, problem, problem_response
 
 logger = logging.getLogger("service.access")
 
@@ -58,6 +60,7 @@ class RequestContext:
         state = scope.setdefault("state", {})
         state["request_id"] = _request_id(Headers(scope=scope))
         state["timings"] = {}
+        state["access"] = NOBODY  # until the guard has looked
         state["status"], finished = 499, False  # what stays when the client leaves before any answer
         fields = REQUEST_FIELDS.set({"request_id": state["request_id"]})
         start = time.perf_counter()
@@ -84,19 +87,27 @@ class BodyLimit:
     """Reads each request's body whole, and refuses one of more than `max_body_bytes`, declared length or not.
 
     An oversized body is read to its end and thrown away, up to `_DISCARDED_BODIES` times the limit, because a client
-    that is still sending never sees an answer that comes before.
+    that is still sending never sees an answer that comes before. One that has not arrived in `timeout_s` seconds is
+    refused too, so that clients who send a byte now and then hold nothing.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, timeout_s: float) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
+        self.timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's interface of an app."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        body, length = await self._read(receive)
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                body, length = await self._read(receive)
+        except TimeoutError:
+            detail = f"the body had not arrived after {self.timeout_s:g} s; send it faster"
+            await problem_response(problem(SLOW_BODY, detail, scope["state"]["request_id"]))(scope, receive, send)
+            return
         if body is None:
             return  # the client left
         if length > self.max_body_bytes:
@@ -156,6 +167,7 @@ def _write_access_line(scope: Scope, end: RequestEnd) -> None:
         "finished": end.finished,
         "duration_s": round(end.duration_s, 4),
         "client": client[0] if client else None,
+        "key": scope["state"]["access"].key,
         "timings_s": {stage: round(seconds, 4) for stage, seconds in scope["state"]["timings"].items()},
     }
     logger.info("request", extra={"fields": fields})

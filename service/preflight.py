@@ -14,6 +14,7 @@ from semiparametric.store import Manifest
 from semiparametric.store.layout import served_version, version_folder
 from semiparametric.store.manifest import read_manifest
 from service.index_folders import refuse_doubles, served_name
+from service.keys.key_file import read_keys
 from service.settings import ModelSettings, ServeSettings
 
 
@@ -32,7 +33,7 @@ def check_and_bind(settings: ServeSettings) -> socket.socket:
     Raises:
         InputError: Names every problem found.
     """
-    problems = _model_problems(settings)
+    problems = _model_problems(settings) + _key_problems(settings.keys)
     listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -89,6 +90,15 @@ def _refuse_mismatch(index: Path, manifest: Manifest, pair: Path, spec: PairSpec
 
 def _served_manifest(index: Path) -> Manifest:
     return read_manifest(version_folder(index, served_version(index)))
+
+
+def _key_problems(keys: Path | None) -> list[str]:
+    try:
+        if keys is not None:
+            read_keys(keys)
+    except InputError as error:
+        return [str(error)]
+    return []
 
 
 def _device_problems(device: str) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.responses import JSONResponse
 
-from semiparametric.errors import BusyError, CosupError, InputError, PairError, StoreError
+from semiparametric.errors import BusyError, CosupError, DeadlineError, InputError, PairError, StoreError
 from service.schemas import Problem, ProblemPlace
 
 logger = logging.getLogger(__name__)
@@ -30,12 +30,16 @@ class Kind:
 KINDS: Mapping[type[Exception], Kind] = {
     InputError: Kind(422, _PREFIX + "invalid-request", "The request breaks a rule"),
     BusyError: Kind(503, _PREFIX + "busy", "All places are taken"),
+    DeadlineError: Kind(504, _PREFIX + "too-late", "The request took too long"),
     PairError: Kind(500, _PREFIX + "pair", "The service cannot use its pair", public=False),
     StoreError: Kind(500, _PREFIX + "store", "The service cannot use its index", public=False),
     Exception: Kind(500, _PREFIX + "internal", "The service failed", public=False),
 }
 INVALID_REQUEST = KINDS[InputError]
 NOT_FOUND = Kind(404, _PREFIX + "not-found", "There is no such thing here")
+NO_KEY = Kind(401, _PREFIX + "no-key", "A key of this service is needed")
+TOO_MANY = Kind(429, _PREFIX + "too-many-requests", "This key asks for too much")
+SLOW_BODY = Kind(408, _PREFIX + "slow-body", "The request's body did not arrive in time")
 TOO_LARGE = Kind(413, _PREFIX + "too-large", "The request is too large")
 NOT_JSON = Kind(415, _PREFIX + "not-json", "The request is not JSON")
 

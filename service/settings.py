@@ -1,13 +1,25 @@
 """The settings of `cosup serve` and `cosup ask`."""
 
 import json
+import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from semiparametric.settings import Settings
 from service.index_folders import IndexFolders
+
+_ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
+
+
+def _origin(value: str) -> str:
+    if not _ORIGIN.fullmatch(value):
+        raise ValueError("an origin is http(s)://host or http(s)://host:port, without a path, or '*'")
+    return value
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
 
 
 class ModelSettings(Settings):
@@ -68,6 +80,15 @@ class ServeSettings(ModelSettings):
     max_new_tokens_limit: int = Field(default=1024, ge=1, description="Tokens that a request may ask for, at most.")
     watch_s: float = Field(
         default=5, ge=0, description="Seconds between looks for a newly published version of an index; 0 never looks."
+    )
+    timeout_s: float = Field(
+        default=300, gt=0, description="Seconds in which a request's body must have arrived, and again its answer left."
+    )
+    keys: Path | None = Field(
+        default=None, description="File of the keys that may ask (see `cosup keys`); everybody may if none."
+    )
+    cors_origins: list[Origin] = Field(
+        default=[], description="Web pages of other origins that may ask, as in https://example.org; '*' for all."
     )
     drain_s: int = Field(default=30, ge=0, description="Seconds that running answers get to end after SIGTERM.")
 

@@ -8,6 +8,7 @@ from fastapi import Depends, HTTPException, Request
 
 from service.index_version import IndexVersion
 from service.indexes import ServedIndex
+from service.keys.key import Access
 from service.problems import MEDIA_TYPE
 from service.resources import Resources
 from service.settings import ServeSettings
@@ -51,8 +52,8 @@ class Readable:
         found = self.default if name is None else next((index for index in self.indexes if index.name == name), None)
         if found is None:
             known = ", ".join(repr(index.name) for index in self.indexes) or "none"
-            shown = "none" if name is None else repr(name[:_SHOWN_CHARACTERS])
-            raise HTTPException(404, f"there is no index {shown}; served here: {known}")
+            wanted = "" if name is None else f" {name[:_SHOWN_CHARACTERS]!r}"
+            raise HTTPException(404, f"there is no index{wanted}; served here: {known}")
         return found
 
     def version_of(self, name: str | None) -> IndexVersion:
@@ -60,10 +61,17 @@ class Readable:
         return self._held.enter_context(self.named(name).current.used())
 
 
-async def readable(resources: Annotated[Resources, Depends(loaded)]) -> AsyncIterator[Readable]:
-    """What the asking client may read."""
+async def readable(request: Request, resources: Annotated[Resources, Depends(loaded)]) -> AsyncIterator[Readable]:
+    """What the asking client may read. An index beyond that does not exist for it, whatever it asks."""
+    access: Access = request.state.access
     with ExitStack() as held:
-        yield Readable(list(resources.indexes.values()), held)
+        yield Readable([index for index in resources.indexes.values() if access.may_read(index.name)], held)
+
+
+def admin(request: Request) -> None:
+    """403 for a key that may not do what changes or tells of the service as a whole."""
+    if not request.state.access.is_admin:
+        raise HTTPException(403, "this needs a key that was made with --admin")
 
 
 Loaded = Annotated[Resources, Depends(loaded)]
@@ -79,11 +87,16 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 _MEANINGS = {
     400: "The body cannot be read.",
+    401: "A key of this service is needed.",
+    403: "The key may not do this.",
     404: "There is no such index.",
     409: "What is published cannot be served; the version served before still is.",
+    408: "The body did not arrive in time.",
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "A field breaks its rule; `errors` says which and how.",
+    429: "The key asks for too much: try again after the seconds of Retry-After.",
     500: "The service failed; its log says why, under the request id.",
     503: "Not loaded yet, or all places are taken: try again after the seconds of Retry-After.",
+    504: "It took longer than the service allows.",
 }

@@ -19,6 +19,7 @@ from service.routes.context import Configured, Loaded, ReadableIndexes, problems
 from service.schemas import GenerateRequest, GenerateResponse
 from service.settings import ServeSettings
 from service.streaming import STREAM_DESCRIPTION, AnswerStream
+from service.time_limit import events_within
 
 router = APIRouter()
 
@@ -26,7 +27,7 @@ router = APIRouter()
 @router.post(
     "/generate",
     response_model=GenerateResponse,
-    responses={200: STREAM_DESCRIPTION, **problems(400, 404, 413, 415, 422, 500, 503)},
+    responses={200: STREAM_DESCRIPTION, **problems(400, 404, 408, 413, 415, 422, 500, 503, 504)},
 )
 async def post_generate(
     body: GenerateRequest, request: Request, resources: Loaded, readable: ReadableIndexes, settings: Configured
@@ -34,7 +35,7 @@ async def post_generate(
     """Answer a question with citations. With `stream`, send server-sent events while the answer is written."""
     version = readable.version_of(body.index)
     generation = await asyncio.to_thread(_generation_request, body, version, settings)
-    events = resources.generate(version, generation)
+    events = events_within(settings.timeout_s, resources.generate(version, generation))
 
     def finish(answer: Answer) -> GenerateResponse:
         response = generate_response(answer, version)

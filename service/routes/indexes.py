@@ -1,10 +1,10 @@
 """`GET /indexes` and `POST /indexes/{name}/reload`: what is served, in which version."""
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 
 from semiparametric.errors import StoreError
 from service.replies import index_details
-from service.routes.context import ReadableIndexes, problems
+from service.routes.context import ReadableIndexes, admin, problems
 from service.schemas import IndexDetails, IndexesResponse
 
 router = APIRouter(prefix="/indexes")
@@ -26,7 +26,7 @@ async def get_index(name: str, readable: ReadableIndexes) -> IndexDetails:
     return index_details(readable.named(name))
 
 
-@router.post("/{name}/reload", responses=problems(404, 409, 500, 503))
+@router.post("/{name}/reload", responses=problems(403, 404, 409, 500, 503), dependencies=[Depends(admin)])
 async def post_reload(name: str, readable: ReadableIndexes) -> IndexDetails:
     """Serve the published version now, without waiting for the next look. Requests in flight end on theirs."""
     index = readable.named(name)

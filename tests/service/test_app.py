@@ -190,5 +190,5 @@ async def test_the_openapi_document_is_valid_and_has_examples(client: httpx.Asyn
     assert shown.answer[shown.citations[0].start : shown.citations[0].end].startswith("serializes obj")
     answers = document["paths"]["/generate"]["post"]["responses"]
     assert "text/event-stream" in answers["200"]["content"]
-    assert set(answers) == {"200", "400", "404", "413", "415", "422", "500", "503"}
+    assert set(answers) == {"200", "400", "404", "408", "413", "415", "422", "500", "503", "504"}
     assert "HTTPValidationError" not in schemas

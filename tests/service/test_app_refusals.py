@@ -253,4 +253,4 @@ async def test_each_request_leaves_one_access_line_with_its_timings(
     assert line.pop("time")
     expected = {"request_id": "r2", "method": "POST", "path": "/generate", "route": "/generate", "status": 200}
     constant = {"level": "info", "logger": "service.access", "message": "request", "client": "127.0.0.1"}
-    assert line == expected | constant | {"finished": True}
+    assert line == expected | constant | {"finished": True, "key": None}

@@ -1,0 +1,39 @@
+"""The OpenAPI document where FastAPI alone would not tell the truth: problems, and the need of a key."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from service.keys.guard import is_open
+from service.routes.context import problems
+from service.schemas import Problem
+
+_KEY = {"type": "http", "scheme": "bearer", "description": "A key that `cosup keys create` has made."}
+
+
+def mend(document: dict[str, Any], *, needs_key: bool) -> None:
+    """Put right what FastAPI has written. Doing so twice changes nothing more.
+
+    Args:
+        document: The OpenAPI document.
+        needs_key: Whether the service asks for keys.
+    """
+    schemas = document["components"]["schemas"]
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= {**problem.pop("$defs"), "Problem": problem}
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    for path, operation in _operations(document):
+        responses = operation["responses"]
+        if "application/json" in responses.get("422", {}).get("content", {}):
+            del responses["422"]  # of a name in the path, which any text is
+        if needs_key and not is_open(path):
+            operation["security"] = [{"key": []}]
+            responses |= {str(status): response for status, response in problems(401, 429).items()}
+    if needs_key:
+        document["components"]["securitySchemes"] = {"key": _KEY}
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            yield path, operation
