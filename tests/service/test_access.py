@@ -169,6 +169,8 @@ async def test_a_key_is_let_in_whatever_the_case_of_its_scheme(
         "/HEALTH",
         "/health%2f..%2findexes",
         "/health;/indexes",
+        "/health%0a",
+        "/docs%0a",
         "/page",
     ],
 )
@@ -295,6 +297,18 @@ async def test_only_an_admin_key_reloads_and_only_what_it_may_read(
     for name, statuses in expected.items():
         replies = [await client.post(f"/indexes/{index}/reload", headers=bearer[name]) for index in ("small", "hidden")]
         assert tuple(reply.status_code for reply in replies) == statuses
+
+
+async def test_what_concerns_the_service_as_a_whole_needs_an_admin_key(
+    app: FastAPI, client: httpx.AsyncClient, bearer: dict[str, dict[str, str]]
+) -> None:
+    concerned = {"/metrics", "/indexes/{name}/reload"}
+    routes = [(method, path) for method, path in routes_of(app.routes) if path in concerned]
+    assert routes
+    for method, path in routes:
+        for spelt in (path, f"{path}%0a"):  # a route's pattern takes a line end for its own end
+            reply = await client.request(method, spelt.replace("{name}", "small"), headers=bearer["reader"])
+            assert reply.status_code in ({403} if spelt == path else {403, 404})
 
 
 # Limits.

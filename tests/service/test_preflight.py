@@ -26,6 +26,19 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
     assert f"port {port}: Address already in use" in message
 
 
+def test_wrong_names_and_keys_are_said_together(tiny_pair: Path, tmp_path: Path) -> None:
+    first, second = (build_small_index(tiny_pair, tmp_path / name) for name in ("first", "second"))
+    unnamed = build_small_index(tiny_pair, tmp_path / "unnamed", name="two words")
+    keys = tmp_path / "keys.json"
+    keys.write_text("{}}")
+    with pytest.raises(InputError) as refused:
+        check_and_bind(ServeSettings(pair=tiny_pair, index=[first, second, unnamed], keys=keys, port=0))
+    message = str(refused.value)
+    assert "index: more than one index is called small. Give each its own name with --index NAME=FOLDER" in message
+    assert "unnamed: its own name 'two words' cannot be served" in message
+    assert "keys.json: is no file of keys" in message
+
+
 def test_an_index_of_another_pair_is_known_from_its_manifest(tiny_pair: Path, tmp_path: Path) -> None:
     index = build_small_index(tiny_pair, tmp_path / "index", fingerprint="of another pair")
     with pytest.raises(InputError, match="made by another pair"):
