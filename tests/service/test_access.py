@@ -137,7 +137,7 @@ async def test_no_guess_at_a_key_is_let_in_and_all_get_the_same_answer(
         "Bearer \x00\xff",
         "Bearer " + "A" * 30_000,
     ]
-    answers = [await client.get("/indexes", headers={"Authorization": guess.encode("latin-1")}) for guess in guesses]
+    answers = [await client.get("/indexes", headers={b"Authorization": guess.encode("latin-1")}) for guess in guesses]
     answers.append(await client.get("/indexes"))
     answers.append(await client.get("/indexes", params={"key": secret, "api_key": secret, "access_token": secret}))
     answers.append(await client.get("/indexes", headers={"X-API-Key": secret, "Cookie": f"key={secret}"}))

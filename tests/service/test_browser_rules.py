@@ -1,6 +1,7 @@
 """What browsers are told: security headers on every response, and who of other origins may ask."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from tests.service.running import client_of
 FRIEND = "https://friend.example"
 
 
-def client_with(tmp_path: Path, **settings: object) -> httpx.AsyncClient:
+def client_with(tmp_path: Path, **settings: Any) -> httpx.AsyncClient:
     """A service that is not loaded: it answers what needs no pair."""
     app = create_app(ServeSettings(pair=tmp_path, index=tmp_path, **settings))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://service")

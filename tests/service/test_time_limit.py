@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.types import Message
@@ -133,7 +134,7 @@ async def test_a_body_that_does_not_arrive_is_refused() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/generate", "headers": [], "client": None}
+    scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/generate", "headers": [], "client": None}
     await RequestContext(BodyLimit(app, max_body_bytes=1024, timeout_s=0.1))(scope, receive, send)
     assert sent[0]["status"] == 408
     assert json.loads(sent[1]["body"])["detail"] == "the body had not arrived after 0.1 s; send it faster"
