@@ -2,10 +2,11 @@
 
 from typing import cast
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import generate_latest
 
 from service.observe.metrics import Metrics
+from service.routes.context import admin, problems
 
 router = APIRouter()
 
@@ -15,7 +16,12 @@ _EXAMPLE = '# TYPE cosup:answers_total counter\ncosup:answers_total{finish_reaso
 _DESCRIPTION = {"description": "The metrics.", "content": {"text/plain": {"example": _EXAMPLE}}}
 
 
-@router.get("/metrics", response_class=Response, responses={200: _DESCRIPTION})
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: _DESCRIPTION, **problems(403)},
+    dependencies=[Depends(admin)],  # they name every index that is served
+)
 def get_metrics(request: Request) -> Response:
     """All metrics of the service and its process, and vLLM's where it decodes."""
     # Not a coroutine, so it runs in a thread: with vLLM's it is some thousand lines of text.
