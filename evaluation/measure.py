@@ -1,21 +1,32 @@
-"""A pair on a question set: look the questions up, answer the first ones, and count."""
+"""A pair on a question set, as `cosup experiment` reports it: look up, answer the first ones, count."""
 
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
-from evaluation.bm25 import bm25_ranks
-from evaluation.metrics import AnswerScore, recall_at, right_on_wrong_lookup, score_answer, share
+from evaluation.bm25 import Bm25
+from evaluation.predictions import Found, Prediction, prediction_of
+from evaluation.questions import Question, question_of
 from evaluation.results import SetFigures
+from evaluation.scoring import Rules, Scores, score
 from semiparametric.formats import Example, Passage
-from service.local import Asking, Reply, answer_all
+from service.local import Ask, ModelSettings, Reply, answer_all
 
 NUM_FOUND = 5
 """Passages that a lookup reports; recall is given at 1 and at this number."""
+
+_LOOKUP_FIELDS = {"recall_at_1": "success@1", "recall_at_5": "success@5"}
+_ANSWER_FIELDS = {
+    "exact_match": "em",
+    "f1": "f1",
+    "right": "right",
+    "grounded": "grounded",
+    "cites_gold": "cites_gold",
+    "right_on_wrong_lookup": "right_lookup_wrong",
+}
 
 
 def asked(examples: Sequence[Example], limit: int | None) -> list[Example]:
@@ -25,22 +36,12 @@ def asked(examples: Sequence[Example], limit: int | None) -> list[Example]:
     return cited[:limit]
 
 
-def gold_ids(example: Example) -> set[str]:
-    """Ids of the passages that the reference answer cites."""
-    return {segment.passage_id for segment in example.cited if segment.passage_id is not None}
-
-
-def references(example: Example) -> list[str]:
-    """Acceptable answers; the text of the segments where none is given."""
-    return example.answers or [" ".join(segment.text.strip() for segment in example.segments)]
-
-
 def measure_pair(
-    pair: Path,
-    index: Path,
+    model: ModelSettings,
     examples: Sequence[Example],
-    asking: Asking,
+    decoding: Ask,
     *,
+    num_answered: int | None = None,
     right_f1: float | None = None,
     predictions: Path | None = None,
     on_reply: Callable[[], None] | None = None,
@@ -48,25 +49,48 @@ def measure_pair(
     """Ask a pair all questions and count.
 
     Args:
-        pair: Folder of the pair.
-        index: Folder of the index of the set's corpus, built with the pair.
+        model: The pair, and the index of the set's corpus, built with it.
         examples: Examples that each cite a passage (`asked`).
-        asking: How they are asked; with `num_answered` 0 the figures of answers are None.
-        right_f1: See `score_answer`.
-        predictions: File for one JSON line for each question: what was found, said and counted.
+        decoding: How they are asked; its own question does not matter.
+        num_answered: Questions that are answered too, the first ones; None answers all. With 0 the figures of answers
+            are None.
+        right_f1: See `scoring.Rules`.
+        predictions: File for one JSON line for each question: what was found and said, and its figures.
         on_reply: Called when a question is done with.
 
     Raises:
         PairError, StoreError: The pair or the index cannot be opened, or they do not belong together.
     """
-    replies = answer_all(pair, index, [example.question for example in examples], asking, on_reply=on_reply)
-    scores = [_score(example, reply, right_f1) for example, reply in zip(examples, replies, strict=True)]
+    num_answered = len(examples) if num_answered is None else min(num_answered, len(examples))
+    asks = [
+        replace(decoding, question=example.question, top_k=NUM_FOUND, is_answered=number < num_answered)
+        for number, example in enumerate(examples)
+    ]
+
+    def told(_number: int, _reply: Reply) -> None:
+        if on_reply:
+            on_reply()
+
+    replies = answer_all(model, asks, told)
+    questions = [question_of(example) for example in examples]
+    made = [
+        prediction_of(reply, dataset="", system="pair", id=question.id)
+        for question, reply in zip(questions, replies, strict=True)
+    ]
+    rules = Rules(right_f1=right_f1)
+    scores = [score(question, one, rules, None) for question, one in zip(questions, made, strict=True)]
     if predictions is not None:
-        lines = map(_prediction, examples, replies, scores)
-        predictions.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
-    num_answered = len(examples) if asking.num_answered is None else min(asking.num_answered, len(examples))
-    answers = [score or _NOTHING_SAID for score in scores[:num_answered]]
-    return _figures(examples, replies, answers)
+        lines = map(_line, questions, made, scores)
+        predictions.write_text("".join(lines), "utf-8")
+    figures = SetFigures(
+        questions=len(examples),
+        **_means(scores, _LOOKUP_FIELDS),
+        answered=num_answered,
+        refused=sum(one.refusal is not None for one in made),
+    )
+    answered = scores[:num_answered]
+    wrong_lookups = sum(not one["cites_gold"] for one in answered)
+    return figures.model_copy(update=_means(answered, _ANSWER_FIELDS) | {"wrong_lookups": wrong_lookups})
 
 
 def measure_bm25(passages: Sequence[Passage], examples: Sequence[Example]) -> SetFigures:
@@ -75,74 +99,29 @@ def measure_bm25(passages: Sequence[Passage], examples: Sequence[Example]) -> Se
     Raises:
         CosupError: Its libraries are not installed.
     """
-    found = bm25_ranks(passages, [example.question for example in examples], NUM_FOUND)
-    gold = [gold_ids(example) for example in examples]
-    return SetFigures(
-        questions=len(examples),
-        recall_at_1=recall_at(1, found, gold),
-        recall_at_5=recall_at(NUM_FOUND, found, gold),
-        note="BM25 does not answer",
-    )
+    questions = [question_of(example) for example in examples]
+    rankings = Bm25(passages).rank([question.text for question in questions], NUM_FOUND)
+    scores = [
+        score(question, Prediction(dataset="", system="bm25", id=question.id, found=_found(ranked)), Rules(), None)
+        for question, ranked in zip(questions, rankings, strict=True)
+    ]
+    return SetFigures(questions=len(examples), **_means(scores, _LOOKUP_FIELDS), note="BM25 does not answer")
 
 
-# What could not be asked was answered wrong.
-_NOTHING_SAID = AnswerScore(exact=False, f1=0.0, right=False, grounded=False, cites_gold=False)
+def _means(scores: Sequence[Scores], fields: dict[str, str]) -> dict[str, float | None]:
+    """The mean of each figure over the questions that it applies to; None where it applies to none."""
+    means: dict[str, float | None] = {}
+    for field, name in fields.items():
+        values = [one[name] for one in scores if name in one]
+        means[field] = fmean(values) if values else None
+    return means
 
 
-def _score(example: Example, reply: Reply, right_f1: float | None) -> AnswerScore | None:
-    answer = reply.answer
-    if answer is None:
-        return None
-    texts = {used.passage.id: f"{used.passage.title} {used.passage.text}" for used in answer.passages}
-    return score_answer(
-        answer.text,
-        references(example),
-        citations=[(answer.text[cited.start : cited.end], texts[cited.passage_id]) for cited in answer.citations],
-        looked_up=texts.keys(),
-        gold=gold_ids(example),
-        right_f1=right_f1,
-    )
+def _found(ranked: Sequence[tuple[str, float]]) -> list[Found]:
+    return [Found(id=name, score=points) for name, points in ranked]
 
 
-def _figures(examples: Sequence[Example], replies: Sequence[Reply], answers: Sequence[AnswerScore]) -> SetFigures:
-    found = [[scored.passage.id for scored in reply.found] for reply in replies]
-    gold = [gold_ids(example) for example in examples]
-    figures = SetFigures(
-        questions=len(examples),
-        recall_at_1=recall_at(1, found, gold),
-        recall_at_5=recall_at(NUM_FOUND, found, gold),
-        answered=len(answers),
-        refused=sum(reply.refusal is not None for reply in replies),
-    )
-    if not answers:
-        return figures
-    return figures.model_copy(
-        update={
-            "exact_match": share([answer.exact for answer in answers]),
-            "f1": fmean(answer.f1 for answer in answers),
-            "right": share([answer.right for answer in answers]),
-            "grounded": share([answer.grounded for answer in answers]),
-            "cites_gold": share([answer.cites_gold for answer in answers]),
-            "wrong_lookups": sum(not answer.cites_gold for answer in answers),
-            "right_on_wrong_lookup": right_on_wrong_lookup(answers),
-        }
-    )
-
-
-def _prediction(example: Example, reply: Reply, score: AnswerScore | None) -> dict[str, Any]:
-    line: dict[str, Any] = {
-        "id": example.id,
-        "question": example.question,
-        "gold": sorted(gold_ids(example)),
-        "found": [scored.passage.id for scored in reply.found],
-    }
-    if reply.refusal is not None:
-        line["refusal"] = reply.refusal
-    if reply.answer is not None and score is not None:
-        line |= {
-            "answer": reply.answer.text,
-            "references": references(example),
-            "citations": [asdict(citation) for citation in reply.answer.citations],
-            **asdict(score),
-        }
-    return line
+def _line(question: Question, prediction: Prediction, scores: Scores) -> str:
+    told = {"question": question.text, "gold": list(question.gold_passages), "references": list(question.references)}
+    said = prediction.model_dump(exclude={"dataset", "system"}, exclude_none=True)
+    return json.dumps(said | told | {"scores": scores}, ensure_ascii=False) + "\n"

@@ -22,9 +22,12 @@ class Codec:
         self.eos_id: int = tokenizer.eos_token_id
         self._bos: list[int] = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
 
-    def prompt(self, question: str) -> list[int]:
-        """BOS, where the tokenizer has one, and the prompt form around the question."""
-        return self._bos + encode_text(self.tokenizer, self.spec.prompt.render(question))
+    def prompt(self, question: str, instruction: str | None = None) -> list[int]:
+        """BOS, where the tokenizer has one, and the prompt form around the question.
+
+        `instruction` stands in place of the pair's own; None keeps that.
+        """
+        return self._bos + encode_text(self.tokenizer, self.spec.prompt.render(question, instruction))
 
     def passage(self, passage: Passage) -> list[int]:
         """The passage in the pair's form, cut to its token limit."""

@@ -30,9 +30,10 @@ class PromptForm(BaseModel):
     def _has_its_places(cls, template: str) -> str:
         return _checked(template, allowed={"instruction", "question"}, needed="question")
 
-    def render(self, question: str) -> str:
-        """The prompt of a question."""
-        return self.template.format(instruction=self.instruction, question=question)
+    def render(self, question: str, instruction: str | None = None) -> str:
+        """The prompt of a question, with another instruction where one is given."""
+        said = self.instruction if instruction is None else instruction
+        return self.template.format(instruction=said, question=question)
 
 
 class PassageForm(BaseModel):

@@ -57,11 +57,18 @@ class Resources:
                     observer.answered(version.name, timeline)
 
     async def retrieve(
-        self, version: IndexVersion, query: str, top_k: int, rows: NDArray[np.int64] | None
+        self,
+        version: IndexVersion,
+        query: str,
+        top_k: int,
+        rows: NDArray[np.int64] | None,
+        instruction: str | None = None,
     ) -> list[ScoredPassage]:
         """Look a query up in a version that stays open; see `service.decoding.generation.retrieve`."""
         times = LookupTimes()
-        found = await retrieve(self.engine, version.searched, self.codec, query, top_k, rows, self.query_encoder, times)
+        found = await retrieve(
+            self.engine, version.searched, self.codec, query, top_k, rows, self.query_encoder, times, instruction
+        )
         for observer in self.observers:
             observer.retrieved(version.name, times)
         return found

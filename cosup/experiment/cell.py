@@ -143,20 +143,17 @@ def _indexes(order: Order, folder: Path) -> dict[Path, Path]:
 
 
 def _measure(order: Order, folder: Path, name: str, one: EvaluationSet, index: Path) -> SetFigures:
-    from evaluation.measure import NUM_FOUND, asked, measure_pair
+    from evaluation.measure import asked, measure_pair
     from semiparametric.formats import read_examples
-    from service.local import Asking
+    from service.local import Ask, ModelSettings
 
     examples = asked(list(read_examples(one.examples)), one.lookups)
     writes = order.supervision != "nsp-only"
-    asking = Asking(
-        top_k=NUM_FOUND, num_answered=one.answers if writes else 0, device=_device(order), **order.decoding.model_dump()
-    )
     figures = measure_pair(
-        folder / "train" / "pair",
-        index,
+        ModelSettings(pair=folder / "train" / "pair", index=index, device=_device(order)),
         examples,
-        asking,
+        Ask("", **order.decoding.model_dump()),
+        num_answered=one.answers if writes else 0,
         right_f1=one.right_f1,
         predictions=folder / f"predictions-{name}.jsonl",
         on_reply=_counter(name, len(examples)),

@@ -52,7 +52,7 @@ async def generate(
     check(request, has_store=store is not None)
     lookups = None if store is None else Lookups(store, codec.spec, query_encoder)
     limits = Limits(request.retrieval, request.max_retrievals, request.max_new_tokens, engine.context_length)
-    prompt = _prompt(codec, request.question, engine.context_length)
+    prompt = _prompt(codec, request.question, request.instruction, engine.context_length)
     loop = DecodingLoop(prompt, control=codec.control, eos_ids=frozenset({codec.eos_id}), limits=limits)
     timeline = timeline or Timeline()
     timeline.started = perf_counter()
@@ -79,11 +79,12 @@ async def retrieve(
     rows: NDArray[np.int64] | None = None,
     query_encoder: TextEncoder | None = None,
     times: LookupTimes | None = None,
+    instruction: str | None = None,
 ) -> list[ScoredPassage]:
     """The `top_k` passages nearest to Gen's state at `prompt · [Ret]`, best first.
 
     Where the pair's query is text, `query_encoder` encodes the query instead, and Gen does not run. What takes how long
-    is written down in `times`.
+    is written down in `times`. `instruction` stands in place of the pair's own.
 
     Raises:
         InputError: The query is empty or does not fit the context, or `top_k` is below 1.
@@ -91,7 +92,7 @@ async def retrieve(
     """
     check(GenerationRequest(query, top_k=top_k), has_store=True)
     lookups = Lookups(store, codec.spec, query_encoder)
-    prompt = _prompt(codec, query, engine.context_length)
+    prompt = _prompt(codec, query, instruction, engine.context_length)
     times = times or LookupTimes()
     times.started = perf_counter()
     state = await _state_after(engine, [*prompt, codec.control.ret], times) if lookups.by_state else None
@@ -112,8 +113,8 @@ async def _state_after(engine: Engine, ids: Sequence[int], times: LookupTimes) -
         await session.close()
 
 
-def _prompt(codec: Codec, question: str, context_length: int) -> list[int]:
-    prompt = codec.prompt(question)
+def _prompt(codec: Codec, question: str, instruction: str | None, context_length: int) -> list[int]:
+    prompt = codec.prompt(question, instruction)
     if len(prompt) + 2 > context_length:
         raise InputError(
             f"has {len(prompt)} tokens with its prompt; the limit is {context_length - 2}",

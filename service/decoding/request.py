@@ -21,6 +21,7 @@ class GenerationRequest:
     rows: the only rows of the store to consider, `int64[n]`; None considers all.
     repeat_passages: whether a passage may be inserted twice in one answer.
     max_new_tokens: tokens Gen may choose, control tokens included.
+    instruction: stands before the question in place of the pair's own; None keeps that.
     """
 
     question: str
@@ -32,6 +33,7 @@ class GenerationRequest:
     repeat_passages: bool = False
     max_new_tokens: int = 256
     sampling: Sampling = field(default_factory=Sampling)
+    instruction: str | None = None
 
 
 def check(request: GenerationRequest, *, has_store: bool) -> None:

@@ -25,7 +25,7 @@ from semiparametric.pair import load_embseq, load_gen, read_spec, save_pair
 from semiparametric.spec import Projection
 from service.decoding.engine import Sampling
 from service.engines.transformers import TransformersEngine
-from service.local import Asking, answer_all
+from service.local import Ask, ModelSettings, answer_all
 from tests.small_index import PASSAGES
 from tests.training.authors_layout import (
     BASE,
@@ -232,8 +232,9 @@ async def test_from_import_through_an_index_to_a_cited_answer(checkpoints: Path,
     write_jsonl(corpus, PASSAGES)
     manifest = build_index(BuildSettings(pair=out, corpus=corpus, out=index))
     assert (manifest.fingerprint, manifest.corpus.count) == (read_spec(out).fingerprint, len(PASSAGES))
-    asking = Asking(top_k=4, retrieval="first", max_new_tokens=8)
-    (reply,) = await asyncio.to_thread(answer_all, out, index, ["What does the lamp do?"], asking)
+    ask = Ask("What does the lamp do?", top_k=4, retrieval="first", max_new_tokens=8)
+    (reply,) = await asyncio.to_thread(answer_all, ModelSettings(pair=out, index=index), [ask])
+    assert reply.found is not None
     assert reply.answer is not None
     gen = load_gen(out)
     prompt = torch.tensor([[*gen.codec.prompt("What does the lamp do?"), CONTROL.ret]])

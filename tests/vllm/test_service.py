@@ -18,7 +18,7 @@ from index_builder.python_docs.corpus import build_corpus
 from index_builder.python_docs.settings import PythonCorpusSettings
 from index_builder.settings import BuildSettings
 from semiparametric.formats import write_jsonl
-from service.local import Asking, answer_all
+from service.local import Ask, ModelSettings, answer_all
 
 pytestmark = [pytest.mark.slow, pytest.mark.system]
 
@@ -63,7 +63,8 @@ def ask(service: ChildService, question: str) -> httpx.Response:
 
 
 def test_its_answers_are_cited_and_equal_the_embedded_engines(service: ChildService, index: Path) -> None:
-    local = answer_all(PAIR, index, QUESTIONS, Asking(retrieval="first", max_new_tokens=256))
+    asks = [Ask(question, retrieval="first", max_new_tokens=256) for question in QUESTIONS]
+    local = answer_all(ModelSettings(pair=PAIR, index=index), asks)
     for question, reply in zip(QUESTIONS, local, strict=True):
         found = ask(service, question).json()
         assert reply.answer is not None

@@ -1,0 +1,1 @@
+"""Metrics: pure functions of texts, names and a judge, each for one question."""

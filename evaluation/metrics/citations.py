@@ -1,0 +1,123 @@
+"""Citation recall and precision of ALCE, and the paper's grounding, by any judge of whether a text follows from others.
+
+A judgement is asked for as a pair (premise, hypothesis), and a whole set's pairs are judged in batches: functions here
+say which pairs they need (`needed`), and count once all are known.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from semiparametric.sentences import sentences
+
+Pair = tuple[str, str]
+"""Premise and hypothesis."""
+
+Entails = Callable[[str, str], bool]
+
+_MOST_CITATIONS = 3
+"""Citations of a statement that count, the first ones, as ALCE has it by default."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence of an answer and the passages that it cites, in order, formatted; None where one does not exist."""
+
+    text: str
+    passages: tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Span:
+    """`answer[start:end]` is cited to a passage; None for one that does not exist."""
+
+    start: int
+    end: int
+    passage: str | None
+
+
+def statements_of(answer: str, spans: Sequence[Span]) -> list[Statement]:
+    """The sentences of an answer; each cites the passages of the spans that overlap it."""
+    statements = []
+    start = 0
+    for sentence in sentences(answer):
+        end = start + len(sentence)
+        if sentence.strip():
+            cited = tuple(span.passage for span in spans if span.start < end and span.end > start)
+            statements.append(Statement(sentence.strip(), cited))
+        start = end
+    return statements
+
+
+def citation_recall(statements: Sequence[Statement], entails: Entails) -> float:
+    """Share of statements that follow from the passages they cite, joined; one that cites none does not."""
+    return sum(_is_supported(one, entails) for one in statements) / len(statements) if statements else 0.0
+
+
+def citation_precision(statements: Sequence[Statement], entails: Entails) -> float:
+    """Share of citations that are needed, or enough alone, in a statement that is supported; 0 without citations."""
+    counted = [one for one in statements if None not in one.passages]
+    num_citations = sum(len(_premises(one)) for one in counted)
+    return sum(_num_credited(one, entails) for one in counted) / num_citations if num_citations else 0.0
+
+
+def grounding(answer: str, spans: Sequence[Span], entails: Entails) -> float:
+    """The paper's: share of cited sentences that follow from their passage, text between citations joined to the next.
+
+    Text after the last citation does not count; an answer without citations has 0.
+    """
+    pairs = grounding_pairs(answer, spans)
+    return sum(entails(*pair) for pair in pairs) / len(pairs) if pairs else 0.0
+
+
+def grounding_pairs(answer: str, spans: Sequence[Span]) -> list[Pair]:
+    """The passage and the sentence of each judgement that `grounding` needs."""
+    pairs = []
+    start = 0
+    for span in sorted(spans, key=lambda span: span.start):
+        pairs += [(span.passage or "", text.strip()) for text in sentences(answer[start : span.end]) if text.strip()]
+        start = max(start, span.end)
+    return pairs
+
+
+def needed(statements: Sequence[Statement]) -> list[Pair]:
+    """All judgements that recall and precision may ask for."""
+    pairs = []
+    for one in statements:
+        premises = _premises(one)
+        if not premises or None in one.passages:
+            continue
+        pairs.append((_joined(premises), one.text))
+        if len(premises) > 1:
+            pairs += [(premise, one.text) for premise in premises]
+            pairs += [(_joined(_without(premises, place)), one.text) for place in range(len(premises))]
+    return pairs
+
+
+def _premises(statement: Statement) -> list[str]:
+    return [passage for passage in statement.passages[:_MOST_CITATIONS] if passage is not None]
+
+
+def _joined(premises: Sequence[str]) -> str:
+    return "\n".join(premises)
+
+
+def _without(premises: Sequence[str], place: int) -> list[str]:
+    return [*premises[:place], *premises[place + 1 :]]
+
+
+def _is_supported(statement: Statement, entails: Entails) -> bool:
+    """A statement that cites a passage that does not exist is not supported, whatever else it cites."""
+    premises = _premises(statement)
+    return bool(premises) and None not in statement.passages and entails(_joined(premises), statement.text)
+
+
+def _num_credited(statement: Statement, entails: Entails) -> int:
+    if not _is_supported(statement, entails):
+        return 0
+    premises = _premises(statement)
+    if len(premises) == 1:
+        return 1
+    return sum(
+        entails(premise, statement.text) or not entails(_joined(_without(premises, place)), statement.text)
+        for place, premise in enumerate(premises)
+    )
