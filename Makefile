@@ -58,7 +58,7 @@ $(INSTALLED_TRAIN): pyproject.toml
 	$(call make_venv,$(VENV),$(ACCELERATOR)$(,)train)
 
 $(TEST_INSTALLED): pyproject.toml
-	$(call make_venv,$(TEST_VENV),cpu$(,)train$(,)ray$(,)milvus-lite$(,)dev)
+	$(call make_venv,$(TEST_VENV),cpu$(,)train$(,)eval$(,)ray$(,)milvus-lite$(,)dev)
 
 # vLLM's CPU build asks for torchvision and its kin, of which there are only CUDA builds, and they break `import vllm`.
 $(VLLM_INSTALLED): pyproject.toml

@@ -3,6 +3,7 @@
 import typer
 
 from cosup.demo import add_commands as add_demo_commands
+from cosup.evaluating import add_commands as add_eval_commands
 from cosup.experiment.cli import add_commands as add_experiment_commands
 from cosup.mining import add_commands as add_mining_commands
 from index_builder.cli import index_app
@@ -21,6 +22,7 @@ add_service_commands(app)
 add_training_commands(app)
 add_demo_commands(app)
 add_experiment_commands(app)
+add_eval_commands(app)
 add_mining_commands(examples_app)
 app.add_typer(corpus_app, name="corpus", help="Make a corpus.")
 app.add_typer(examples_app, name="examples", help="Make question examples to train and evaluate with.")

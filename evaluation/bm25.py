@@ -29,7 +29,7 @@ class Bm25:
             import Stemmer
         except ImportError as error:
             raise CosupError(
-                f"BM25 needs {error.name}, which is not installed", remedy="Install it: pip install 'cosup[train]'"
+                f"BM25 needs {error.name}, which is not installed", remedy="Install it: pip install 'cosup[eval]'"
             ) from error
         logging.getLogger("bm25s").setLevel(logging.WARNING)  # the library asks for all of its debugging lines
         stemmer = Stemmer.Stemmer("english")

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from evaluation.judge import LEXICAL
+LEXICAL = "lexical"
+"""The name of the judge that needs no model; its figures carry it in their names."""
 
 
 @dataclass(frozen=True)

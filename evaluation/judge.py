@@ -5,14 +5,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from evaluation.catalogue import LEXICAL
 from evaluation.metrics.citations import Pair
 from evaluation.metrics.text import normalise
 from semiparametric.errors import InputError
 
 logger = logging.getLogger(__name__)
-
-LEXICAL = "lexical"
-"""The name of the judge that needs no model; its figures carry it in their names."""
 
 
 class Judge(Protocol):

@@ -1,13 +1,15 @@
 """`report.md` and `report.json` of an experiment."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from evaluation.markdown import table
 from evaluation.results import CellResult, Domain, Report, Spread, spread_of
+from semiparametric.replacing import write_whole
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ def write_report(report: Report, folder: Path, plots: Sequence[str]) -> None:
         plots: Names of the plots that stand in the folder.
     """
     told = report.model_dump(mode="json") | {"summary": summary(report)}
-    _write(folder / "report.json", json.dumps(told, indent=1, ensure_ascii=False) + "\n")
-    _write(folder / "report.md", markdown(report, plots))
+    write_whole(folder / "report.json", json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    write_whole(folder / "report.md", markdown(report, plots))
 
 
 def summary(report: Report) -> dict[str, dict[str, dict[str, Any]]]:
@@ -126,7 +128,7 @@ def _averages(report: Report) -> str:
             spread_of([domain_average(report, cell, domain, field) for cell in cells]) for _, domain, field in columns
         ]
         rows.append([group, *map(percent, spreads)])
-    return _table(["", *(label for label, _, _ in columns)], rows)
+    return table(["", *(label for label, _, _ in columns)], rows)
 
 
 def _gains(report: Report, reference: str) -> str:
@@ -143,7 +145,7 @@ def _gains(report: Report, reference: str) -> str:
         )
         rows.append([f"over {group}", *(percent(spread, signed=True) for spread in spreads)])
     said = "Percentage points, seed by seed: above zero, it is better than the other."
-    return f"{said}\n\n{_table(['', *(label for label, _, _ in columns)], rows)}"
+    return f"{said}\n\n{table(['', *(label for label, _, _ in columns)], rows)}"
 
 
 def _difference(ours: CellResult, theirs: CellResult, name: str, field: str) -> float | None:
@@ -157,9 +159,8 @@ def _set_table(report: Report, name: str) -> str:
     ]
     if name in report.bm25:
         rows.append(["BM25", *(percent(spread_of([getattr(report.bm25[name], m.field)])) for m in METRICS)])
-    table = _table(["", *(metric.label for metric in METRICS)], rows)
     notes = [f"{group}: {note}." for group, note in _notes(report, name)]
-    return "\n\n".join([table, *notes])
+    return "\n\n".join([table(["", *(metric.label for metric in METRICS)], rows), *notes])
 
 
 def _notes(report: Report, name: str) -> list[tuple[str, str]]:
@@ -180,15 +181,4 @@ def _meanings() -> str:
 def _cells(report: Report) -> str:
     phases = list(dict.fromkeys(phase for cell in report.cells for phase in cell.seconds))
     rows = [[f"`{cell.name}`", *(f"{cell.seconds.get(phase, 0):.0f} s" for phase in phases)] for cell in report.cells]
-    return _table(["cell", *phases], rows) if rows else ""
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
+    return table(["cell", *phases], rows) if rows else ""

@@ -1,4 +1,4 @@
-"""A folder written beside its place and put there whole."""
+"""A file or a folder written beside its place and put there whole."""
 
 import shutil
 import tempfile
@@ -29,3 +29,10 @@ def replaced_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that appears whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, "utf-8")
+    partial.replace(path)

@@ -17,10 +17,11 @@ from time import perf_counter
 
 from pydantic import BaseModel
 
-from cosup.experiment.order import ORDER, RESULT, Order, write_whole
+from cosup.experiment.order import ORDER, RESULT, Order
 from cosup.experiment.settings import EvaluationSet
 from evaluation.results import CellResult, Curve, SetFigures
 from semiparametric.errors import BusyError, CosupError
+from semiparametric.replacing import write_whole
 from training.settings import TrainSettings
 
 logger = logging.getLogger(__name__)

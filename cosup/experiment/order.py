@@ -80,10 +80,3 @@ def read_result(folder: Path, order: Order) -> CellResult | None:
         return None
     # How groups are called may change without a change of what was trained.
     return result.model_copy(update={"group": order.group, "embseq": order.embseq})
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)

@@ -1,28 +1,25 @@
 """An experiment from beginning to end: data, sets, cells, report and plots."""
 
 import logging
-import os
 from collections.abc import Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from platform import machine, python_version
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from cosup.experiment.data import Digests, check_files, prepare
 from cosup.experiment.grid import Cell, cells_of
-from cosup.experiment.order import ORDER, Order, order_of, read_result, write_whole
+from cosup.experiment.order import ORDER, Order, order_of, read_result
 from cosup.experiment.processes import Running, places, run_all
 from cosup.experiment.sets import SetRecord, examine
 from cosup.experiment.settings import ExperimentSettings
+from evaluation.made_with import made_with
 from evaluation.results import CellResult, Report
 from semiparametric.errors import CosupError
+from semiparametric.replacing import write_whole
 
 logger = logging.getLogger(__name__)
-
-_LIBRARIES = ("cosup", "torch", "transformers", "faiss-cpu", "faiss-gpu", "bm25s")
 
 
 def run_experiment(settings: ExperimentSettings, console: Console) -> Report:
@@ -140,7 +137,7 @@ def _report(
         bm25={name: record.bm25 for name, record in sets.items() if record.bm25 is not None},
         failures=failures,
         settings=settings.model_dump(mode="json"),
-        made_with=_made_with(),
+        made_with=made_with(),
     )
 
 
@@ -149,13 +146,3 @@ def _write(report: Report, out: Path) -> None:
     from evaluation.tables import write_report
 
     write_report(report, out, draw_all(report, out))
-
-
-def _made_with() -> dict[str, str]:
-    found = {"Python": python_version(), "machine": f"{machine()} with {os.cpu_count()} processors"}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # one of the two faiss packages is never there
-            continue
-    return found

@@ -6,11 +6,11 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from cosup.experiment.data import Digests, digest_of
-from cosup.experiment.order import write_whole
 from cosup.experiment.settings import EvaluationSet
 from evaluation.results import SetAbout, SetFigures
 from semiparametric.errors import InputError
 from semiparametric.formats import Example, Passage
+from semiparametric.replacing import write_whole
 
 logger = logging.getLogger(__name__)
 

@@ -1,12 +1,23 @@
 """Answers of others, which cite by marks such as `[2]`: ALCE's rules for them."""
 
 import re
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from evaluation.metrics.citations import Statement
 from semiparametric.sentences import sentences
 
 _MARK = re.compile(r"\[(\d+)")
+
+
+@dataclass(frozen=True)
+class Marked:
+    """`answer[start:end]`, a sentence, carries a mark.
+
+    place: the place of the passage that the mark names, from 0; None where there is no such passage.
+    """
+
+    start: int
+    end: int
+    place: int | None
 
 
 def first_line(output: str) -> str:
@@ -20,16 +31,23 @@ def without_marks(output: str) -> str:
     return re.sub(r"\[\d+", "", text).replace(" |", "").replace("]", "")
 
 
-def marked_statements(output: str, passages: Sequence[str]) -> list[Statement]:
-    """The sentences of an output with the passages that its marks name, counted from 1.
+def marked_answer(output: str, num_passages: int) -> tuple[str, list[Marked]]:
+    """The output without its marks, and what they say of its sentences, in order.
 
-    Of `[1, 2]` only the first number counts; `[0]` names the last passage, since ALCE counts down by one.
+    A mark counts passages from 1. Of `[1, 2]` only the first number counts, and `[0]` names the last passage, since
+    ALCE counts down by one.
     """
-    statements = []
+    answer, marked = "", []
     for sentence in sentences(output):
-        if not sentence.strip():
-            continue
-        places = [int(mark) - 1 for mark in _MARK.findall(sentence)]
-        cited = tuple(passages[place] if place < len(passages) and passages else None for place in places)
-        statements.append(Statement(without_marks(sentence).strip(), cited))
-    return statements
+        text = without_marks(sentence)
+        if text.strip():
+            start = len(answer) + len(text) - len(text.lstrip())
+            end = len(answer) + len(text.rstrip())
+            places = [int(mark) - 1 for mark in _MARK.findall(sentence)]
+            marked += [Marked(start, end, _place(place, num_passages)) for place in places]
+        answer += text
+    return answer, marked
+
+
+def _place(place: int, num_passages: int) -> int | None:
+    return place % num_passages if place < num_passages and num_passages else None

@@ -12,7 +12,7 @@ from evaluation.metrics.citations import (
     needed,
     statements_of,
 )
-from evaluation.metrics.marks import first_line, marked_statements, without_marks
+from evaluation.metrics.marks import first_line, marked_answer, without_marks
 
 A, B, C = "a says fire", "b says ice", "c says nothing"
 
@@ -92,13 +92,14 @@ def test_grounding_judges_each_citation_with_the_uncited_text_before_it() -> Non
 
 
 def test_marks_name_passages_counted_from_one() -> None:
-    output = "Fire burns [1]. Ice melts [2][1]. Both [3]. Last [0]."
-    assert marked_statements(output, [A, B]) == [
-        Statement("Fire burns.", (A,)),
-        Statement("Ice melts.", (B, A)),
-        Statement("Both.", (None,)),
-        Statement("Last.", (B,)),
-    ]
+    answer, marked = marked_answer("Fire burns [1]. Ice melts [2][1, 9]. Both [3]. Last [0].", 2)
+    assert answer == "Fire burns. Ice melts, 9. Both. Last."
+    said = [(answer[one.start : one.end], one.place) for one in marked]
+    assert said == [("Fire burns.", 0), ("Ice melts, 9.", 1), ("Ice melts, 9.", 0), ("Both.", None), ("Last.", 1)]
+
+
+def test_marks_without_passages_name_none() -> None:
+    assert [one.place for one in marked_answer("Fire [1]. Ice [0].", 0)[1]] == [None, None]
 
 
 def test_marks_are_taken_out_as_alce_does_it_with_what_that_leaves() -> None:

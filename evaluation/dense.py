@@ -1,0 +1,66 @@
+"""A sentence encoder on the same corpus and questions: the other lookups that a user would have without a pair."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.bm25 import Ranked
+from semiparametric.errors import CosupError, InputError
+from semiparametric.formats import Passage
+
+_QUERIES = 256  # questions that are compared with all passages at a time
+
+
+class Dense:
+    """Passages encoded by a model of sentence-transformers, title and text, compared by cosine, exactly.
+
+    Args:
+        folder: The model's folder.
+        passages: Held as `float32[n, d]`: a million of 384 dimensions take 1.5 GB.
+        device: Where it runs.
+
+    Raises:
+        CosupError: The library is not installed.
+        InputError: The folder holds no such model.
+    """
+
+    def __init__(self, folder: Path, passages: Sequence[Passage], *, device: str = "cpu") -> None:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise CosupError(
+                f"the system dense needs {error.name}, which is not installed",
+                remedy="Install it: pip install 'cosup[eval]'",
+            ) from error
+        if not folder.is_dir():
+            raise InputError("there is no such folder", where=f"dense {folder}", remedy="Give the folder of a model")
+        try:
+            self._model = SentenceTransformer(str(folder), device=device, local_files_only=True)
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"cannot be loaded ({error})", where=f"dense {folder}") from error
+        self._ids = [passage.id for passage in passages]
+        self._rows = {name: row for row, name in enumerate(self._ids)}
+        self._vectors = self._encode([f"{passage.title} {passage.text}" for passage in passages])
+
+    def rank(self, questions: Sequence[str], top_k: int) -> list[Ranked]:
+        """The first `top_k` passages (fewer where there are fewer) for each question."""
+        ranked: list[Ranked] = []
+        for start in range(0, len(questions), _QUERIES):
+            scores = self._encode(questions[start : start + _QUERIES]) @ self._vectors.T
+            ranked += [self._best(row, np.arange(len(self._ids)), top_k) for row in scores]
+        return ranked
+
+    def rank_among(self, question: str, candidates: Collection[str], top_k: int) -> Ranked:
+        """The first `top_k` of the candidates that there are; the order of equals is that of the corpus."""
+        rows = np.array(sorted(self._rows[name] for name in candidates if name in self._rows), np.int64)
+        return self._best((self._encode([question]) @ self._vectors[rows].T)[0], rows, top_k)
+
+    def _best(self, scores: NDArray[np.float32], rows: NDArray[np.int64], top_k: int) -> Ranked:
+        best = np.argsort(-scores, kind="stable")[:top_k]
+        return [(self._ids[rows[place]], float(scores[place])) for place in best]
+
+    def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        encoded = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(encoded, np.float32)
