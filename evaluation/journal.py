@@ -87,13 +87,12 @@ def read_predictions(path: Path) -> dict[Key, Prediction]:
 def asked_with(settings: EvalSettings) -> dict[str, str]:
     """Digests of all that predictions depend on, by the name that a person knows it by.
 
-    Which sets, systems and how many questions there are is not among them: those may grow from run to run.
+    Which sets, systems and how many questions there are is not among them: those may grow from run to run. Nor is the
+    address of a service, which may come back at another one: that it has the same pair and index is not checked.
     """
     told: dict[str, Any] = {"decoding": settings.decoding.model_dump(), "top_k": settings.top_k}
     if settings.pair is not None:
         told["pair"] = [_digest(settings.pair / "pair.json"), settings.dtype]
-    else:
-        told["url"] = settings.url
     if "dense" in settings.systems:
         told["dense"] = str(settings.dense)
     for name, dataset in settings.datasets.items():

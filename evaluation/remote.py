@@ -140,7 +140,7 @@ async def _post(client: httpx.AsyncClient, path: str, body: dict[str, Any], shap
         except httpx.HTTPError as error:
             raise CosupError(
                 f"the service does not answer any more ({type(error).__name__}: {error})".rstrip(": "),
-                where=f"{client.base_url}{path.lstrip('/')}",
+                where=f"{client.base_url}{path}",
                 remedy="Start it, and give the same command again: it goes on where it stopped",
             ) from error
         if reply.status_code != httpx.codes.SERVICE_UNAVAILABLE:
@@ -153,7 +153,11 @@ def _read(reply: httpx.Response, shape: type[Shape]) -> Shape:
     if reply.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
         raise _RefusedError(_detail(reply))
     if reply.status_code != httpx.codes.OK:
-        raise CosupError(f"the service answered {reply.status_code}: {_detail(reply)}", where=str(reply.url))
+        raise CosupError(
+            f"the service answered {reply.status_code}: {_detail(reply)}",
+            where=str(reply.url),
+            remedy="Mend it (its log says more), and give the same command again: it goes on where it stopped",
+        )
     try:
         return shape.model_validate_json(reply.content)
     except ValidationError as error:
