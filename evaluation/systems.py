@@ -7,7 +7,6 @@ are read from the same prompt form, and differ only in which passage stands ther
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol
 
 from evaluation.bm25 import Bm25, Ranked
@@ -136,7 +135,7 @@ class Asker:
     def _ranker(self, system: System) -> Ranker:
         if system == "bm25":
             return Bm25(self.passages)
-        return Dense(self._settings.dense or Path(), self.passages, device=self._settings.device)
+        return Dense(self._settings.dense or "", self.passages, device=self._settings.device)
 
     def _oracle(self, question: Question) -> Asked:
         """Gen may look up the gold passages and no others, as often as there are any."""

@@ -103,6 +103,7 @@ for module in pkgutil.walk_packages(getattr(package, "__path__", []), package.__
         ["train", "--help"],
         ["serve", "--help"],
         ["experiment", "--help"],
+        ["eval", "run", "--help"],
         ["pair", "import", "--help"],
         ["examples", "mine", "--help"],
     ],

@@ -9,6 +9,9 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from cosup.cli import app
+from evaluation.catalogue import METRICS
+from evaluation.cli import ConfigOrCommand
+from evaluation.settings import EvalSettings
 from semiparametric.formats import Example, Passage
 from tests.documents import DOCUMENTS, ROOT, blocks_of, commands_of, links_of
 from training.settings import TrainSettings
@@ -38,6 +41,8 @@ def test_every_cosup_command_and_option_named_exists(path: Path) -> None:
 def assert_known(command: Any, arguments: list[str]) -> None:
     """Follow the words to the command they name, then look for each option among the command's own."""
     while isinstance(command, TyperGroup) and arguments and not arguments[0].startswith("-"):
+        if isinstance(command, ConfigOrCommand) and arguments[0] not in command.commands:
+            arguments = [command.default, *arguments]
         assert arguments[0] in command.commands, f"no command {arguments[0]!r} in {command.name}"
         command, arguments = command.commands[arguments[0]], arguments[1:]
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
@@ -66,3 +71,14 @@ def test_the_settings_shown_for_training_are_valid(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(shown, "utf-8")
     needed = {"out": "runs/own", "corpus": ["corpus.jsonl"], "train": ["train.jsonl"]}
     assert TrainSettings.resolve(needed, tmp_path / "config.yaml").lookups.steps == 0
+
+
+def test_the_settings_shown_for_evaluation_are_valid(tmp_path: Path) -> None:
+    (shown,) = blocks_of((ROOT / "docs" / "evaluate.md").read_text("utf-8"), "yaml")
+    (tmp_path / "config.yaml").write_text(shown, "utf-8")
+    assert EvalSettings.resolve({}, tmp_path / "config.yaml").datasets.keys() == {"manuals", "nq", "asqa"}
+
+
+def test_every_figure_of_an_evaluation_is_explained() -> None:
+    told = (ROOT / "docs" / "evaluate.md").read_text("utf-8")
+    assert not [metric.name for metric in METRICS if f"`{metric.name}`" not in told]

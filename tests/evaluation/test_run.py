@@ -262,7 +262,7 @@ def test_a_sentence_encoder_looks_up_before_the_same_gen(tiny_pair: Path, tmp_pa
     tokenizer.save_pretrained(tmp_path / "bert")
     model = SentenceTransformer(str(tmp_path / "bert"), device="cpu", local_files_only=True)  # mean pooling
     out = tmp_path / "out"
-    given = small(tmp_path, tiny_pair, systems=["dense"], dense=tmp_path / "bert")
+    given = small(tmp_path, tiny_pair, systems=["dense"], dense=str(tmp_path / "bert"))
     run(settings_of(out, **given))
     found = predictions(out)["dense", "e1"].found
     assert found is not None
@@ -270,8 +270,8 @@ def test_a_sentence_encoder_looks_up_before_the_same_gen(tiny_pair: Path, tmp_pa
     passages = model.encode(["The lamp The lamp is lit at dusk."], normalize_embeddings=True)
     assert {one.id: one.score for one in found}["lamp"] == pytest.approx(float((query @ passages.T)[0, 0]), abs=1e-5)
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
-    with pytest.raises(InputError, match=r"dense .*nowhere: there is no such folder"):
-        run(settings_of(tmp_path / "other", **given | {"dense": tmp_path / "nowhere"}))
+    with pytest.raises(InputError, match=r"dense .*nowhere: there is no such folder, and no installed package"):
+        run(settings_of(tmp_path / "other", **given | {"dense": str(tmp_path / "nowhere")}))
 
 
 def test_an_index_that_is_not_there_is_refused_with_the_command_that_builds_it(tiny_pair: Path, tmp_path: Path) -> None:

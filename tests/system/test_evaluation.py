@@ -63,6 +63,7 @@ def test_a_service_has_the_figures_of_its_pair(tiny_pair: Path, tmp_path: Path) 
     assert theirs.sets["small"].systems["pair"].refused == 1
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_a_service_that_stopped_goes_on_when_it_is_back(tiny_pair: Path, tmp_path: Path) -> None:
     index = build_small_index(tiny_pair, tmp_path / "index")
     examples = [EXAMPLES[0] | {"id": f"e{number}"} for number in range(60)]
@@ -113,9 +114,7 @@ def answering(status: int, body: Any, headers: dict[str, str] | None = None, *, 
 def test_a_service_of_another_kind_is_refused() -> None:
     with (
         serving(answering(200, {"text": "hello"})) as (url, _),
-        pytest.raises(
-            CosupError, match=r"answered something else than Cosup does\. Give the address of a `cosup serve`"
-        ),
+        pytest.raises(CosupError, match=r"something else than Cosup does\. Give the address of a `cosup serve`"),
     ):
         answer_all_remotely(url, [Ask("When?")])
     with (
