@@ -48,11 +48,11 @@ METRICS = (
     Metric("cites_gold", "cites gold", "answers that looked up a gold passage"),
     Metric("right_lookup_wrong", "right, lookup wrong", "of the answers that looked up no gold passage, those that are "
            "right all the same: said from memory (lower: it leans on its passages)"),
-    Metric("paper_retrieval", "retrieval (paper)", "share of passages looked up that hold an answer letter by "
-           "letter, or are gold"),
+    Metric("paper_retrieval", "retrieval (paper)", "share of passages looked up that hold an answer letter by letter, "
+           "or are gold"),
     Metric("paper_correct", "correctness (paper)", "correct answers by the paper's rule for this set"),
-    Metric("paper_correct_lookup_failed", "correct (paper), lookup failed", "the same, where no "
-           "passage looked up was right"),
+    Metric("paper_correct_lookup_failed", "correct (paper), lookup failed", "the same, where no passage looked up was "
+           "right"),
 )  # fmt: skip
 _BY_NAME = {metric.name: metric for metric in METRICS}
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,8 +41,14 @@ class LexicalJudge:
         return [self._follows(premise, hypothesis) for premise, hypothesis in pairs]
 
     def _follows(self, premise: str, hypothesis: str) -> bool:
-        words = set(normalise(hypothesis).split())
-        return bool(words) and len(words & set(normalise(premise).split())) >= self._least_share * len(words)
+        words = _words(hypothesis)
+        return bool(words) and len(words & _words(premise)) >= self._least_share * len(words)
+
+
+@lru_cache(maxsize=1024)
+def _words(text: str) -> frozenset[str]:
+    """Those of its normal form. Many sentences are compared with one passage, one after the other."""
+    return frozenset(normalise(text).split())
 
 
 class NliJudge:

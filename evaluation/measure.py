@@ -78,7 +78,7 @@ def measure_pair(
         for question, reply in zip(questions, replies, strict=True)
     ]
     rules = Rules(right_f1=right_f1)
-    scores = [score(question, one, rules, None) for question, one in zip(questions, made, strict=True)]
+    scores = [score(question, one, rules) for question, one in zip(questions, made, strict=True)]
     if predictions is not None:
         lines = map(_line, questions, made, scores)
         predictions.write_text("".join(lines), "utf-8")
@@ -102,7 +102,7 @@ def measure_bm25(passages: Sequence[Passage], examples: Sequence[Example]) -> Se
     questions = [question_of(example) for example in examples]
     rankings = Bm25(passages).rank([question.text for question in questions], NUM_FOUND)
     scores = [
-        score(question, Prediction(dataset="", system="bm25", id=question.id, found=_found(ranked)), Rules(), None)
+        score(question, Prediction(dataset="", system="bm25", id=question.id, found=_found(ranked)), Rules())
         for question, ranked in zip(questions, rankings, strict=True)
     ]
     return SetFigures(questions=len(examples), **_means(scores, _LOOKUP_FIELDS), note="BM25 does not answer")

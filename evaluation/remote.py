@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from evaluation.predictions import Cited, Found, Prediction, Read
 from evaluation.questions import PAGE_FIELD
@@ -67,7 +67,12 @@ class _Passages(BaseModel):
 
 
 def answer_all_remotely(
-    url: str, asks: Sequence[Ask], on_answer: Callable[[int, Prediction], None] | None = None
+    url: str,
+    asks: Sequence[Ask],
+    on_answer: Callable[[int, Prediction], None] | None = None,
+    *,
+    index: str | None = None,
+    api_key: SecretStr | None = None,
 ) -> list[Prediction]:
     """Ask a service all questions; the predictions stand in their order and name no set, system or question yet.
 
@@ -77,30 +82,33 @@ def answer_all_remotely(
         url: Its address.
         asks: In any number.
         on_answer: Told of each prediction as it comes, with the number of its question.
+        index: Name of the index to search; the service's default one if None.
+        api_key: Sent as a bearer token.
 
     Raises:
         CosupError: The service cannot be reached, stopped, failed, or is no Cosup.
         BusyError: It was too busy for too long.
     """
-    return asyncio.run(_answer_all(url.rstrip("/"), asks, on_answer))
-
-
-async def _answer_all(
-    url: str, asks: Sequence[Ask], on_answer: Callable[[int, Prediction], None] | None
-) -> list[Prediction]:
+    headers = {} if api_key is None else {"Authorization": f"Bearer {api_key.get_secret_value()}"}
     limits = httpx.Limits(max_connections=CONCURRENT)
-    async with httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, limits=limits, trust_env=False) as client:
-        return await ask_all(lambda ask: _ask(client, ask), asks, on_answer)
+
+    async def answer() -> list[Prediction]:
+        async with httpx.AsyncClient(
+            base_url=url.rstrip("/"), headers=headers, timeout=_TIMEOUT_S, limits=limits, trust_env=False
+        ) as client:
+            return await ask_all(lambda ask: _ask(client, ask, index), asks, on_answer)
+
+    return asyncio.run(answer())
 
 
-async def _ask(client: httpx.AsyncClient, ask: Ask) -> Prediction:
+async def _ask(client: httpx.AsyncClient, ask: Ask, index: str | None) -> Prediction:
     blank = Prediction(dataset="-", system="-", id="-")
     try:
         found = None
         if ask.top_k:
-            looked_up = await _post(client, "/retrieve", _lookup(ask), _Passages)
+            looked_up = await _post(client, "/retrieve", _lookup(ask, index), _Passages)
             found = [Found(id=one.id, score=one.score, page=one.page) for one in looked_up.passages]
-        answer = await _post(client, "/generate", _question(ask), _Answer)
+        answer = await _post(client, "/generate", _question(ask, index), _Answer)
     except _RefusedError as error:
         return blank.model_copy(update={"refusal": str(error)})
     said: dict[str, Any] = {
@@ -116,17 +124,19 @@ async def _ask(client: httpx.AsyncClient, ask: Ask) -> Prediction:
     return blank.model_copy(update=said)
 
 
-def _lookup(ask: Ask) -> dict[str, Any]:
-    return _scoped({"query": ask.question, "top_k": ask.top_k}, ask)
+def _lookup(ask: Ask, index: str | None) -> dict[str, Any]:
+    return _scoped({"query": ask.question, "top_k": ask.top_k}, ask, index)
 
 
-def _question(ask: Ask) -> dict[str, Any]:
+def _question(ask: Ask, index: str | None) -> dict[str, Any]:
     names = ("question", "retrieval", "max_retrievals", "max_new_tokens", "temperature", "top_p", "seed")
-    return _scoped({name: getattr(ask, name) for name in names}, ask)
+    return _scoped({name: getattr(ask, name) for name in names}, ask, index)
 
 
-def _scoped(body: dict[str, Any], ask: Ask) -> dict[str, Any]:
-    return body if ask.candidates is None else body | {"candidates": list(ask.candidates)}
+def _scoped(body: dict[str, Any], ask: Ask, index: str | None) -> dict[str, Any]:
+    """The body with where lookups may look, as far as that is said."""
+    scope = {"index": index, "candidates": None if ask.candidates is None else list(ask.candidates)}
+    return body | {name: value for name, value in scope.items() if value is not None}
 
 
 class _RefusedError(Exception):

@@ -11,7 +11,7 @@ from evaluation.judge import Judge, judgements, open_judge
 from evaluation.predictions import Prediction, prediction_of
 from evaluation.questions import Question
 from evaluation.remote import answer_all_remotely
-from evaluation.scoring import Rules, Scores, pairs_of, score
+from evaluation.scoring import Rules, Scores, cut, score
 from evaluation.settings import DatasetSettings, EvalSettings
 from evaluation.shown import check_metrics, shown_figures
 from evaluation.submissions import read_submission
@@ -94,16 +94,15 @@ def score_set(one: Evaluated, judge: Judge) -> None:
     chosen = one.settings
     rules = Rules(chosen.right_f1, chosen.wants_rouge, chosen.paper_correct, chosen.paper_lookups)
     answered = [
-        (question, prediction)
+        (system, question, prediction)
         for system, questions in one.asked.items()
         for question, prediction in zip(questions, one.predictions[system], strict=True)
     ]
-    known = judgements(judge, (pair for each in answered for pair in pairs_of(*each)))
-    for system, questions in one.asked.items():
-        one.scores[system] = [
-            score(question, prediction, rules, known, suffix=judge.suffix)
-            for question, prediction in zip(questions, one.predictions[system], strict=True)
-        ]
+    cuts = [cut(question, prediction) for _, question, prediction in answered]
+    known = judgements(judge, (pair for each in cuts for pair in each.pairs))
+    one.scores = {system: [] for system in one.asked}
+    for (system, question, prediction), said in zip(answered, cuts, strict=True):
+        one.scores[system].append(score(question, prediction, rules, (said, known), suffix=judge.suffix))
     there = {name for scores in one.scores.values() for each in scores for name in each}
     one.shown = shown_figures(chosen, there, judge.suffix)
 
@@ -116,11 +115,11 @@ def _ask(
             _ensure_index(name, one, settings, build_index)
     journal = Journal(settings.out, asked_with(settings))
     try:
-        pending: dict[Path | None, list[Asked]] = {}
+        pending: dict[Path | str | None, list[Asked]] = {}
         total = 0
         for name, one in sets.items():
             asker = Asker(name, settings)
-            index = None if settings.url is not None else settings.index_of(name)
+            index = one.settings.served_as if settings.url is not None else settings.index_of(name)
             for system in settings.systems:
                 wanted = asker.askable(system, one.questions)
                 one.asked[system] = wanted
@@ -139,9 +138,9 @@ def _ask(
 
 
 def _ask_at(
-    index: Path | None, asked: Sequence[Asked], settings: EvalSettings, journal: Journal, watching: Watching
+    index: Path | str | None, asked: Sequence[Asked], settings: EvalSettings, journal: Journal, watching: Watching
 ) -> None:
-    """Ask the pair with one index, or the service where there is none; sets of one index share the loaded pair."""
+    """Ask the pair with an index, by its folder, or the service, by its name; sets of one index share the loaded pair."""
 
     def keep(number: int, prediction: Prediction) -> None:
         one = asked[number]
@@ -152,7 +151,8 @@ def _ask_at(
 
     asks = [one.ask for one in asked]
     if settings.url is not None:
-        answer_all_remotely(settings.url, asks, keep)
+        name = None if index is None else str(index)
+        answer_all_remotely(settings.url, asks, keep, index=name, api_key=settings.api_key)
         return
 
     def keep_reply(number: int, reply: Reply) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from evaluation.metrics import citations as judged
 from evaluation.metrics import lists, ranking, rouge, text
-from evaluation.metrics.citations import Pair, Span
+from evaluation.metrics.citations import Pair, Span, Statement
 from evaluation.predictions import Found, Prediction, Read
 from evaluation.questions import Question
 
@@ -34,21 +34,43 @@ class Rules:
     paper_lookups: Lookups = "answers"
 
 
-def pairs_of(question: Question, prediction: Prediction) -> list[Pair]:
-    """All judgements that the figures of this answer depend on."""
-    said = prediction.answer
-    if not said or not said.strip():
-        return []
+@dataclass(frozen=True)
+class Cut:
+    """An answer cut into what a judge is asked about; it takes milliseconds, so it is done once for each answer.
+
+    statements: its sentences with the passages that they cite.
+    grounding: passage and sentence of each judgement of the paper's grounding.
+    claims: the answer and each claim that a full answer entails.
+    """
+
+    statements: list[Statement]
+    grounding: list[Pair]
+    claims: list[Pair]
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """All judgements that the figures of this answer depend on."""
+        return [*judged.needed(self.statements), *self.grounding, *self.claims]
+
+
+def cut(question: Question, prediction: Prediction) -> Cut:
+    """Cut an answer; one that is empty asks a judge nothing."""
+    said = prediction.answer or ""
+    if not said.strip():
+        return Cut([], [], [])
     spans = _spans(prediction)
-    pairs = judged.needed(judged.statements_of(said, spans)) + judged.grounding_pairs(said, spans)
-    return pairs + [(said, claim) for claim in question.claims]
+    return Cut(
+        judged.statements_of(said, spans),
+        judged.grounding_pairs(said, spans),
+        [(said, claim) for claim in question.claims],
+    )
 
 
 def score(
     question: Question,
     prediction: Prediction,
     rules: Rules,
-    known: Mapping[Pair, bool] | None,
+    judging: tuple[Cut, Mapping[Pair, bool]] | None = None,
     *,
     suffix: str = "",
 ) -> Scores:
@@ -60,7 +82,7 @@ def score(
         question: What would be right.
         prediction: What was done.
         rules: Those of the set.
-        known: The judgements of `pairs_of`; None leaves out the figures that rest on a judge.
+        judging: The answer, cut, and the judgements of its pairs; None leaves out the figures that rest on a judge.
         suffix: The judge's, put behind the names of the figures that rest on it.
     """
     if not question.is_answerable:
@@ -73,7 +95,7 @@ def score(
     if question.evidence:
         scores |= _provenance_scores(question, prediction, scores)
     scores |= _leaning_scores(question, prediction, bool(scores.get("right")))
-    by_judge = {} if known is None else _judged_scores(question, prediction, known)
+    by_judge = {} if judging is None else _judged_scores(question, *judging)
     scores |= {f"{name}{suffix}": value for name, value in by_judge.items()}
     if rules.paper_correct is not None:
         scores |= _paper_scores(question, prediction, rules, scores, by_judge, suffix)
@@ -158,22 +180,19 @@ def _leaning_scores(question: Question, prediction: Prediction, is_right: bool) 
     return scores
 
 
-def _judged_scores(question: Question, prediction: Prediction, known: Mapping[Pair, bool]) -> Scores:
+def _judged_scores(question: Question, said: Cut, known: Mapping[Pair, bool]) -> Scores:
     def entails(premise: str, hypothesis: str) -> bool:
         return known[premise, hypothesis]
 
-    said, spans = prediction.answer or "", _spans(prediction)
     scores: Scores = {}
     if question.claims:
-        follow = [bool(said.strip()) and entails(said, claim) for claim in question.claims]
-        scores["claim_recall"] = fmean(follow)
-    if not said.strip():
+        scores["claim_recall"] = sum(known[pair] for pair in said.claims) / len(question.claims)
+    if not said.statements:
         return scores  # ALCE passes over an answer without sentences
-    statements = judged.statements_of(said, spans)
     return scores | {
-        "citation_recall": judged.citation_recall(statements, entails),
-        "citation_precision": judged.citation_precision(statements, entails),
-        "grounding": judged.grounding(said, spans, entails),
+        "citation_recall": judged.citation_recall(said.statements, entails),
+        "citation_precision": judged.citation_precision(said.statements, entails),
+        "grounding": judged.grounding(said.grounding, entails),
     }
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from evaluation.catalogue import is_metric
 from semiparametric.settings import Settings
@@ -41,6 +41,9 @@ class DatasetSettings(BaseModel):
     )
     index: Path | None = Field(
         default=None, description="The index that is searched; if none, `indexes/<name of the set>` under `out`."
+    )
+    served_as: str | None = Field(
+        default=None, description="Name of the index that a service searches for this set; its default one if none."
     )
     candidates: str | None = Field(
         default=None,
@@ -115,6 +118,9 @@ class EvalSettings(Settings):
     title: str = Field(default="Evaluation", min_length=1, description="Heading of report and page.")
     pair: Path | None = Field(default=None, description="Folder of the pair that is asked on this machine.")
     url: str | None = Field(default=None, description="Address of a running service that is asked instead.")
+    api_key: SecretStr | None = Field(
+        default=None, description="Sent to the service as a bearer token; best set as COSUP_API_KEY."
+    )
     engine: Literal["auto", "transformers", "vllm"] = Field(
         default="auto", description="What decodes on this machine, as in `cosup serve`."
     )

@@ -4,15 +4,19 @@ A judgement is asked for as a pair (premise, hypothesis), and a whole set's pair
 say which pairs they need (`needed`), and count once all are known.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from semiparametric.sentences import sentences
+from semiparametric.sentences import sentences as split
 
 Pair = tuple[str, str]
 """Premise and hypothesis."""
 
 Entails = Callable[[str, str], bool]
+
+_ONE_SENTENCE = re.compile(r"[^\W\d][\w ,'-]*[.!?]? *")  # words alone, and at most one mark at the end
 
 _MOST_CITATIONS = 3
 """Citations of a statement that count, the first ones, as ALCE has it by default."""
@@ -35,11 +39,20 @@ class Span:
     passage: str | None
 
 
+@lru_cache(maxsize=16)
+def sentences_of(text: str) -> tuple[str, ...]:
+    """The sentences of a text. The last few are remembered: what is cited is often the whole answer, split before.
+
+    Splitting takes a millisecond or two, so a text in which nothing could end a sentence is not split.
+    """
+    return (text,) if _ONE_SENTENCE.fullmatch(text) else tuple(split(text))
+
+
 def statements_of(answer: str, spans: Sequence[Span]) -> list[Statement]:
     """The sentences of an answer; each cites the passages of the spans that overlap it."""
     statements = []
     start = 0
-    for sentence in sentences(answer):
+    for sentence in sentences_of(answer):
         end = start + len(sentence)
         if sentence.strip():
             cited = tuple(span.passage for span in spans if span.start < end and span.end > start)
@@ -60,21 +73,20 @@ def citation_precision(statements: Sequence[Statement], entails: Entails) -> flo
     return sum(_num_credited(one, entails) for one in counted) / num_citations if num_citations else 0.0
 
 
-def grounding(answer: str, spans: Sequence[Span], entails: Entails) -> float:
-    """The paper's: share of cited sentences that follow from their passage, text between citations joined to the next.
-
-    Text after the last citation does not count; an answer without citations has 0.
-    """
-    pairs = grounding_pairs(answer, spans)
+def grounding(pairs: Sequence[Pair], entails: Entails) -> float:
+    """The paper's: share of the cited sentences (`grounding_pairs`) that follow from their passage; 0 without any."""
     return sum(entails(*pair) for pair in pairs) / len(pairs) if pairs else 0.0
 
 
 def grounding_pairs(answer: str, spans: Sequence[Span]) -> list[Pair]:
-    """The passage and the sentence of each judgement that `grounding` needs."""
+    """Passage and sentence of each judgement of the paper's grounding.
+
+    Text between citations is joined to the next one; what comes after the last one does not count.
+    """
     pairs = []
     start = 0
     for span in sorted(spans, key=lambda span: span.start):
-        pairs += [(span.passage or "", text.strip()) for text in sentences(answer[start : span.end]) if text.strip()]
+        pairs += [(span.passage or "", text.strip()) for text in sentences_of(answer[start : span.end]) if text.strip()]
         start = max(start, span.end)
     return pairs
 

@@ -14,10 +14,9 @@ from tests.evaluation.sets import EXAMPLES, write_corpus, write_lines
 def write_config(folder: Path, **said: Any) -> Path:
     dataset = {"file": str(write_lines(folder / "e.jsonl", *EXAMPLES)), "corpus": str(write_corpus(folder / "c.jsonl"))}
     few = {"decoding": {"max_new_tokens": 4, "retrieval": "first"}, "resamples": 100}
+    settings = {"out": str(folder / "out"), "datasets": {"small": dataset}} | few | said
     path = folder / "config.yaml"
-    path.write_text(
-        yaml.safe_dump({"out": str(folder / "out"), "datasets": {"small": dataset}, **few, **said}), "utf-8"
-    )
+    path.write_text(yaml.safe_dump(settings), "utf-8")
     return path
 
 

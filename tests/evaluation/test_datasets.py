@@ -44,7 +44,7 @@ def test_kilt_names_pages_and_each_output_with_provenance_is_an_evidence_set(tmp
 
 
 def test_alce_questions_have_parts_lists_or_claims_and_their_own_documents(tmp_path: Path) -> None:
-    records = [
+    records: list[dict[str, Any]] = [
         {"sample_id": "a", "question": "?", "answer": "Long [1]. Answer.", "qa_pairs": [{"short_answers": ["x", "y"]}]},
         {"question": "?", "answers": [["fox", "red fox"], ["crow"]]},
         {"id": "c", "question": "?", "claims": ["It burns."]},

@@ -78,17 +78,8 @@ def test_a_classifier_reads_the_whole_hypothesis_of_a_passage_that_is_too_long(t
 def save_writer(folder: Path, written: str) -> Path:
     """A sequence-to-sequence model whose first token is always the same, and then the end."""
     tokenizer = tiny_tokenizer()
-    config = T5Config(
-        vocab_size=len(tokenizer),
-        d_model=16,
-        d_kv=8,
-        d_ff=16,
-        num_layers=1,
-        num_heads=2,
-        decoder_start_token_id=0,
-        pad_token_id=0,
-        eos_token_id=2,
-    )
+    config = T5Config(vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    config.pad_token_id, config.eos_token_id, config.decoder_start_token_id = 0, 2, 0
     model = T5ForConditionalGeneration(config)
     # What the decoder reads decides alone, and embeddings are tied: padding calls for the token, the token for the end.
     with torch.no_grad():

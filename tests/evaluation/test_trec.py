@@ -33,7 +33,7 @@ def test_ir_measures_finds_the_figures_of_the_report(tmp_path: Path) -> None:
     qrels = list(ir_measures.read_trec_qrels(str(tmp_path / "qrels")))
     run = list(ir_measures.read_trec_run(str(tmp_path / "run")))
     found = ir_measures.calc_aggregate([Success @ 1, Success @ 5, RR, R @ 2], qrels, run)
-    ours = [score(one, made, Rules(), None) for one, made in zip(questions, predictions, strict=True)]
+    ours = [score(one, made, Rules()) for one, made in zip(questions, predictions, strict=True)]
     for theirs, name in ((Success @ 1, "success@1"), (Success @ 5, "success@5"), (RR, "mrr")):
         assert found[theirs] == pytest.approx(sum(one[name] for one in ours) / 3)
     assert found[R @ 2] == pytest.approx((1 / 2 + 1 + 0) / 3)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from pydantic import SecretStr
 
 from cosup.child_service import child_service
 from evaluation.remote import answer_all_remotely
@@ -53,7 +54,7 @@ def test_a_service_has_the_figures_of_its_pair(tiny_pair: Path, tmp_path: Path) 
     local = settings_of(
         tmp_path / "local", pair=tiny_pair, systems=systems, datasets={"small": dataset | {"index": index}}
     )
-    with serving(create_app(ServeSettings(pair=tiny_pair, index=index))) as (url, _):
+    with serving(create_app(ServeSettings.resolve({"pair": tiny_pair, "index": [str(index)]}))) as (url, _):
         served = settings_of(tmp_path / "served", url=url, systems=systems, datasets={"small": dataset})
         theirs = run(served)
     ours = run(local)
@@ -122,6 +123,21 @@ def test_a_service_of_another_kind_is_refused() -> None:
         pytest.raises(CosupError, match="the service answered 404: Not Found"),
     ):
         answer_all_remotely(url, [Ask("When?")])
+
+
+def test_the_index_of_a_set_is_asked_for_by_its_name_and_a_key_goes_along() -> None:
+    app, seen = FastAPI(), []
+
+    @app.post("/generate")
+    async def reply(request: Request) -> JSONResponse:
+        seen.append((await request.json(), request.headers["authorization"]))
+        return JSONResponse({"detail": "there is no index 'wiki'"}, 404)
+
+    with serving(app) as (url, _), pytest.raises(CosupError, match="404: there is no index 'wiki'"):
+        answer_all_remotely(url, [Ask("When?", top_k=0)], index="wiki", api_key=SecretStr("k1"))
+    ((body, key),) = seen
+    assert (body["index"], key) == ("wiki", "Bearer k1")
+    assert "candidates" not in body
 
 
 def test_a_busy_service_is_asked_again() -> None:

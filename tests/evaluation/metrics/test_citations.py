@@ -1,6 +1,8 @@
 """Citation recall and precision, and grounding, worked by hand with a judge that knows a table of judgements."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evaluation.metrics.citations import (
     Span,
@@ -10,9 +12,11 @@ from evaluation.metrics.citations import (
     grounding,
     grounding_pairs,
     needed,
+    sentences_of,
     statements_of,
 )
 from evaluation.metrics.marks import first_line, marked_answer, without_marks
+from semiparametric.sentences import sentences
 
 A, B, C = "a says fire", "b says ice", "c says nothing"
 
@@ -87,8 +91,8 @@ def test_grounding_judges_each_citation_with_the_uncited_text_before_it() -> Non
     answer = "It is: fire. And ice. The end."
     spans = [Span(7, 12, "It is: fire."), Span(13, 21, B)]
     assert grounding_pairs(answer, spans) == [("It is: fire.", "It is: fire."), (B, "And ice.")]
-    assert grounding(answer, spans, entails) == 1 / 2
-    assert grounding("No citation.", [], entails) == 0.0
+    assert grounding(grounding_pairs(answer, spans), entails) == 1 / 2
+    assert grounding(grounding_pairs("No citation.", []), entails) == 0.0
 
 
 def test_marks_name_passages_counted_from_one() -> None:
@@ -105,3 +109,11 @@ def test_marks_without_passages_name_none() -> None:
 def test_marks_are_taken_out_as_alce_does_it_with_what_that_leaves() -> None:
     assert without_marks("Fire [1, 2] burns [3] | now]") == "Fire, 2 burns now"
     assert first_line(" One. \nTwo.<|im_end|>") == "One. "
+
+
+@given(
+    st.lists(st.sampled_from(["The", "lamp", "burns,", "it's", "well-lit", "in", "1889", "Mr", "e", "A"]), min_size=1)
+)
+def test_a_text_of_words_alone_is_one_sentence_as_the_splitter_has_it(words: list[str]) -> None:
+    text = " ".join(words) + "."
+    assert list(sentences_of(text)) == sentences(text)
