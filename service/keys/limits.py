@@ -5,11 +5,12 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic_ns
 
 from service.keys.key import Key
 
-_MINUTE_S = 60.0
+_SECOND = 10**9  # in nanoseconds: whole numbers, so that who waits as told is let in to the last digit
+_MINUTE = 60 * _SECOND
 
 
 class LimitReachedError(Exception):
@@ -28,7 +29,7 @@ class LimitReachedError(Exception):
 class _Use:
     """What a key uses: when its requests of the last minute began, and how many are in flight."""
 
-    begun: deque[float] = field(default_factory=deque)
+    begun: deque[int] = field(default_factory=deque)
     in_flight: int = 0
 
 
@@ -37,10 +38,10 @@ class KeyLimits:
 
     Args:
         retry_after_s: What a client with too many requests in flight is told to wait.
-        clock: Seconds that only grow.
+        clock: Nanoseconds that only grow.
     """
 
-    def __init__(self, *, retry_after_s: int, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, *, retry_after_s: int, clock: Callable[[], int] = monotonic_ns) -> None:
         self._retry_after_s = retry_after_s
         self._clock = clock
         self._uses: defaultdict[str, _Use] = defaultdict(_Use)
@@ -67,10 +68,10 @@ class KeyLimits:
 
     def _begin(self, use: _Use, requests_per_minute: int) -> None:
         now = self._clock()
-        while use.begun and now - use.begun[0] >= _MINUTE_S:
+        while use.begun and now - use.begun[0] >= _MINUTE:
             use.begun.popleft()
         if len(use.begun) >= requests_per_minute:
-            free_again = use.begun[-requests_per_minute] + _MINUTE_S  # there may be more, where the limit was lowered
+            free_again = use.begun[-requests_per_minute] + _MINUTE  # there may be more, where the limit was lowered
             message = f"this key may begin {requests_per_minute} requests in a minute, and has"
-            raise LimitReachedError(message, max(1, math.ceil(free_again - now)))
+            raise LimitReachedError(message, math.ceil((free_again - now) / _SECOND))
         use.begun.append(now)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.keys.key import Key
@@ -25,11 +26,13 @@ def key_of(*, minute: int | None = None, at_a_time: int | None = None, sha256: s
 
 
 class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
+    """Begins at 1,000 s; tests add seconds to `now`."""
 
-    def __call__(self) -> float:
-        return self.now
+    def __init__(self) -> None:
+        self.now = Fraction(1000)
+
+    def __call__(self) -> int:
+        return int(self.now * 10**9)
 
 
 def tried(limits: KeyLimits, key: Key) -> int | None:
@@ -52,11 +55,11 @@ def test_a_key_is_told_when_its_oldest_request_is_a_minute_old() -> None:
     clock = Clock()
     limits, key = KeyLimits(retry_after_s=2, clock=clock), key_of(minute=2)
     assert tried(limits, key) is None
-    clock.now += 10.5
+    clock.now += Fraction(21, 2)
     assert tried(limits, key) is None
     clock.now += 1
     assert tried(limits, key) == 49  # 48.5 s are left
-    clock.now += 48.5
+    clock.now += Fraction(97, 2)
     assert tried(limits, key) is None
     assert tried(limits, key) == 11
 
@@ -72,14 +75,15 @@ def test_a_refused_request_does_not_count() -> None:
     assert tried(limits, key) is None
 
 
-@given(limit=st.integers(1, 5), pauses=st.lists(st.floats(0, 40), max_size=60))
+@given(limit=st.integers(1, 5), pauses=st.lists(st.integers(0, 40 * 10**9), max_size=60))
+@example(limit=1, pauses=[237_000_000, 0])
 def test_in_no_minute_more_than_the_limit_begin_and_who_waits_as_told_is_let_in(
-    limit: int, pauses: Sequence[float]
+    limit: int, pauses: Sequence[int]
 ) -> None:
-    clock, begun = Clock(), list[float]()
+    clock, begun = Clock(), list[Fraction]()
     limits, key = KeyLimits(retry_after_s=2, clock=clock), key_of(minute=limit)
     for pause in pauses:
-        clock.now += pause
+        clock.now += Fraction(pause, 10**9)
         wait = tried(limits, key)
         if wait is not None:
             assert 1 <= wait <= 60
