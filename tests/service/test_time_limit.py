@@ -12,7 +12,7 @@ from starlette.types import Message
 from semiparametric.errors import DeadlineError
 from service.decoding.answer import Answer
 from service.decoding.events import Event, TokenEvent
-from service.middleware import BodyLimit, RequestContext
+from service.middleware import BodyLimit, RequestContext, RequestEnd
 from service.schemas import GenerateResponse
 from service.streaming import AnswerStream
 from service.time_limit import events_within, within
@@ -135,6 +135,9 @@ async def test_a_body_that_does_not_arrive_is_refused() -> None:
         sent.append(message)
 
     scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/generate", "headers": [], "client": None}
-    await RequestContext(BodyLimit(app, max_body_bytes=1024, timeout_s=0.1))(scope, receive, send)
+    ends: list[RequestEnd] = []
+    limited = BodyLimit(app, max_body_bytes=1024, timeout_s=0.1)
+    await RequestContext(limited, ended=ends.append)(scope, receive, send)
+    assert [end.status for end in ends] == [408]
     assert sent[0]["status"] == 408
     assert json.loads(sent[1]["body"])["detail"] == "the body had not arrived after 0.1 s; send it faster"
