@@ -18,10 +18,12 @@ from service.keys.ring import KeyRing
 from service.middleware import BodyLimit, RequestContext
 from service.observe.metrics import Metrics
 from service.observe.state import StateCollector
+from service.openai_api.errors import OpenAIErrors
 from service.openapi import mend
+from service.passage_encoder import load_passage_encoder
 from service.refusals import add_handlers, unexpected
 from service.resources import open_resources
-from service.routes import generate, health, indexes, metrics, retrieve
+from service.routes import chat, embeddings, generate, health, indexes, metrics, models, retrieve
 from service.security_headers import SecurityHeaders
 from service.settings import ServeSettings
 
@@ -64,8 +66,9 @@ def create_app(settings: ServeSettings, tracing: "Tracing | None" = None) -> Fas
     app.state.resources = None
     app.state.metrics = Metrics(StateCollector(lambda: app.state.resources))
     app.state.observers = (app.state.metrics, *([tracing] if tracing else []))
-    for router in (generate.router, retrieve.router, indexes.router, health.router, metrics.router):
-        app.include_router(router)
+    app.state.passage_encoder = None
+    for routes in (generate, retrieve, indexes, chat, models, embeddings, health, metrics):
+        app.include_router(routes.router)
     add_handlers(app, retry_after_s=settings.retry_after_s)
     _surround(app, settings, tracing)
     return app
@@ -77,6 +80,7 @@ def _surround(app: FastAPI, settings: ServeSettings, tracing: "Tracing | None") 
     ring = None if settings.keys is None else KeyRing(settings.keys)
     app.add_middleware(KeyGuard, ring=ring, limits=KeyLimits(retry_after_s=settings.retry_after_s))
     app.add_middleware(ExceptionMiddleware, handlers={Exception: unexpected})
+    app.add_middleware(OpenAIErrors)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -95,6 +99,8 @@ def _surround(app: FastAPI, settings: ServeSettings, tracing: "Tracing | None") 
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServeSettings = app.state.settings
     async with open_resources(settings, max_sessions=settings.max_sessions, queue=settings.queue) as resources:
+        if settings.embeddings:
+            app.state.passage_encoder = await asyncio.to_thread(load_passage_encoder, settings)
         app.state.resources = replace(resources, observers=app.state.observers)
         following = asyncio.create_task(watch(resources.indexes, settings.watch_s)) if settings.watch_s else None
         try:

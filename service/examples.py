@@ -4,9 +4,14 @@ from pydantic import JsonValue
 
 QUESTION: dict[str, JsonValue] = {"question": "What does json.dumps do?", "max_new_tokens": 128}
 
+QUESTIONS: dict[str, JsonValue] = {
+    "questions": ["What does json.dumps do?", "What does statistics.median do?"],
+    "max_new_tokens": 128,
+}
+
 QUERY: dict[str, JsonValue] = {"query": "serialise an object as JSON", "top_k": 1}
 
-_PASSAGE: JsonValue = {
+PASSAGE: JsonValue = {
     "id": "python:json.dumps",
     "title": "json.dumps(obj, ...)",
     "text": "Serialize obj to a JSON formatted str.",
@@ -14,7 +19,7 @@ _PASSAGE: JsonValue = {
     "metadata": {"module": "json", "kind": "function"},
     "score": 0.83,
 }
-_INDEX: JsonValue = {"name": "python", "version": 1}
+INDEX_INFO: JsonValue = {"name": "python", "version": 1}
 
 INDEX: dict[str, JsonValue] = {
     "name": "python",
@@ -30,12 +35,12 @@ INDEX: dict[str, JsonValue] = {
 
 INDEXES: dict[str, JsonValue] = {"default": "python", "indexes": [INDEX]}
 
-FOUND: dict[str, JsonValue] = {"passages": [_PASSAGE], "index": _INDEX}
+FOUND: dict[str, JsonValue] = {"passages": [PASSAGE], "index": INDEX_INFO}
 
 ANSWER: dict[str, JsonValue] = {
     "answer": "It serializes obj to a JSON formatted str.",
     "citations": [{"start": 3, "end": 42, "passage_id": "python:json.dumps", "score": 0.83, "probability": 0.61}],
-    "passages": [_PASSAGE],
+    "passages": [PASSAGE],
     "finish_reason": "stop",
     "usage": {
         "prompt_tokens": 24,
@@ -45,7 +50,7 @@ ANSWER: dict[str, JsonValue] = {
         "forwarded_tokens": 133,
     },
     "timings": {"queue": 0.0, "prefill": 0.031, "decode": 0.204, "lookup": 0.001, "total": 0.237},
-    "index": _INDEX,
+    "index": INDEX_INFO,
 }
 
 PROBLEM: dict[str, JsonValue] = {
@@ -56,3 +61,14 @@ PROBLEM: dict[str, JsonValue] = {
     "request_id": "2f1c7f0de6a44f6e9d1b7b0a4c5e8f32",
     "errors": [{"pointer": "#/top_k", "detail": "got 0; it should be greater than or equal to 1"}],
 }
+
+_TOO_LONG: JsonValue = {
+    "type": "urn:cosup:problem:invalid-request",
+    "title": "The request breaks a rule",
+    "status": 422,
+    "detail": "question: has 2048 tokens with its prompt; the limit is 1021. Shorten it",
+    "request_id": "2f1c7f0de6a44f6e9d1b7b0a4c5e8f32",
+    "errors": [{"pointer": "#/question", "detail": "has 2048 tokens with its prompt; the limit is 1021. Shorten it"}],
+}
+
+ANSWERS: dict[str, JsonValue] = {"answers": [ANSWER, _TOO_LONG]}

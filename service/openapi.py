@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from service.keys.guard import is_open
+from service.openai_api.errors import PREFIX
 from service.routes.context import problems
 from service.schemas import Problem
 
 _KEY = {"type": "http", "scheme": "bearer", "description": "A key that `cosup keys create` has made."}
+
+_OPENAI_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorReply"}}}
 
 
 def mend(document: dict[str, Any], *, needs_key: bool) -> None:
@@ -28,7 +31,10 @@ def mend(document: dict[str, Any], *, needs_key: bool) -> None:
             del responses["422"]  # of a name in the path, which any text is
         if needs_key and not is_open(path):
             operation["security"] = [{"key": []}]
-            responses |= {str(status): response for status, response in problems(401, 429).items()}
+            refused = problems(401, 429)
+            if path.startswith(PREFIX):
+                refused = {status: response | {"content": _OPENAI_ERROR} for status, response in refused.items()}
+            responses |= {str(status): response for status, response in refused.items()}
     if needs_key:
         document["components"]["securitySchemes"] = {"key": _KEY}
 

@@ -74,7 +74,7 @@ def _place(item: dict[str, Any], known: Iterable[str]) -> ProblemPlace:
     if kind == "missing":
         detail = "it is missing" if location else "it is empty; send a JSON object"
     elif kind == "extra_forbidden":
-        detail = _unknown(str(location[-1]), known)
+        detail = _unknown(str(location[-1]), known) if len(location) == 1 else "no such field"
     elif kind == "text":
         detail = item["msg"]
     else:

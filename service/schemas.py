@@ -1,60 +1,22 @@
 """What goes over HTTP. These models are the source of the OpenAPI document."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from semiparametric.formats import Scalar
 from service import examples
+from service.fields import REQUEST, FilterValue, Question, Text
 
-
-def _whole_unicode(text: str) -> str:
-    """Refuse half a surrogate pair, which JSON can spell but no encoder, tokenizer or store takes."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        rule = "it holds half of a surrogate pair, which is no character; send whole Unicode text"
-        raise PydanticCustomError("text", rule) from error
-    return text
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise PydanticCustomError("text", "it is empty or white space only; write the question as text")
-    return text
-
-
-def _scalar(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    """One error for the whole union; pydantic alone reports one for each of its members."""
-    try:
-        return handler(value)
-    except ValidationError as error:
-        rule = "a filter value is text, a number, true or false"
-        raise PydanticCustomError("scalar", rule) from error
-
-
-Text = Annotated[str, AfterValidator(_whole_unicode)]
-Question = Annotated[Text, AfterValidator(_not_blank)]
-FilterValue = Annotated[Text | int | float | bool, WrapValidator(_scalar)]
-
-_REQUEST = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 _RESPONSE = ConfigDict(extra="forbid", frozen=True)
 
 
 class LookupScope(BaseModel):
     """Where a lookup may look."""
 
-    model_config = _REQUEST
+    model_config = REQUEST
 
     index: Text | None = Field(
         default=None, description="Name of the index; the default one (`GET /indexes`) when left out."
@@ -73,12 +35,9 @@ class LookupScope(BaseModel):
     )
 
 
-class GenerateRequest(LookupScope):
-    """A question, and how to answer it."""
+class AnswerLookups(LookupScope):
+    """Where and how an answer looks passages up."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [examples.QUESTION]})
-
-    question: Question = Field(description="The question, as text. Control tokens in it stay text.")
     retrieval: Literal["auto", "first", "never"] = Field(
         default="auto",
         description="`auto`: Gen decides when to look up; `first`: it must before the first word; `never`: no lookup.",
@@ -88,6 +47,25 @@ class GenerateRequest(LookupScope):
     min_score: float | None = Field(
         default=None, description="A lookup whose best score is lower adds nothing to the answer."
     )
+
+
+class GenerateRequest(AnswerLookups):
+    """A question, and how to answer it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [examples.QUESTION, examples.QUESTIONS],
+            "oneOf": [{"required": ["question"]}, {"required": ["questions"]}],
+        }
+    )
+
+    question: Question = Field(default="", description="The question, as text. Control tokens in it stay text.")
+    questions: list[Question] = Field(
+        default=[],
+        min_length=1,
+        max_length=64,
+        description="In place of `question`: several, asked in the same way and answered from the same version.",
+    )
     max_new_tokens: int | None = Field(
         default=None, ge=1, description="Tokens of the answer, at most. The service's own default when left out."
     )
@@ -95,6 +73,16 @@ class GenerateRequest(LookupScope):
     top_p: float = Field(default=1.0, gt=0, le=1, description="Sample from the likeliest tokens with this joint mass.")
     seed: int | None = Field(default=None, ge=0, lt=2**63, description="The same seed samples the same answer.")
     stream: bool = Field(default=False, description="Answer with server-sent events while the answer is written.")
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if self.model_fields_set.isdisjoint({"question", "questions"}):
+            raise PydanticCustomError("text", "it asks nothing; give question, or questions for several")
+        if self.model_fields_set.issuperset({"question", "questions"}):
+            raise PydanticCustomError("text", "it has both question and questions; give one of them")
+        if self.questions and self.stream:
+            raise PydanticCustomError("text", "several questions cannot be streamed; ask one by one, or without stream")
+        return self
 
 
 class RetrieveRequest(LookupScope):
@@ -264,3 +252,13 @@ class RetrievalData(BaseModel):
     model_config = _RESPONSE
 
     passages: list[PassageResult]
+
+
+class BatchResponse(BaseModel):
+    """The answers to several questions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [examples.ANSWERS]})
+
+    answers: list[GenerateResponse | Problem] = Field(
+        description="In the order of the questions: the answer, or the problem of that question alone."
+    )

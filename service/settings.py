@@ -90,6 +90,10 @@ class ServeSettings(ModelSettings):
     cors_origins: list[Origin] = Field(
         default=[], description="Web pages of other origins that may ask, as in https://example.org; '*' for all."
     )
+    embeddings: bool = Field(default=False, description="Load Embseq too and answer POST /v1/embeddings.")
+    mcp: bool = Field(
+        default=False, description="Offer retrieve and generate as tools of the Model Context Protocol under /mcp."
+    )
     drain_s: int = Field(default=30, ge=0, description="Seconds that running answers get to end after SIGTERM.")
 
     @model_validator(mode="after")

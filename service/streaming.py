@@ -36,19 +36,24 @@ STREAM_DESCRIPTION: dict[str, Any] = {
 Finish = Callable[[Answer], GenerateResponse]
 
 
-class AnswerStream(EventSourceResponse):
+class EventStream(EventSourceResponse):
     """Sends an answer while it is written.
 
     However it ends (the client hangs up or stops reading, the service has drained for `drain_s` seconds), the events
     are closed and with them the engine's session.
+
+    Args:
+        messages: What is sent, made of the events.
+        events: The events that they are made of.
+        drain_s: Seconds that the stream gets to end after SIGTERM.
     """
 
     def __init__(
-        self, first: Event, rest: AsyncGenerator[Event, None], finish: Finish, *, request_id: str, drain_s: int
+        self, messages: AsyncGenerator[ServerSentEvent, None], events: AsyncGenerator[Event, None], *, drain_s: int
     ) -> None:
-        self._rest = rest
+        self._events = events
         super().__init__(
-            _messages(first, rest, finish, request_id),
+            messages,
             ping=_PING_S,
             sep="\n",
             send_timeout=_SEND_TIMEOUT_S,
@@ -59,11 +64,20 @@ class AnswerStream(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream; ASGI's interface of a response."""
-        async with aclosing(self._rest):
+        async with aclosing(self._events):
             try:
                 await super().__call__(scope, receive, send)
             except SendTimeoutError:
                 logger.warning("a client read nothing for %d s; its stream is closed", _SEND_TIMEOUT_S)
+
+
+class AnswerStream(EventStream):
+    """An answer of `/generate`, its events under their own names."""
+
+    def __init__(
+        self, first: Event, rest: AsyncGenerator[Event, None], finish: Finish, *, request_id: str, drain_s: int
+    ) -> None:
+        super().__init__(_messages(first, rest, finish, request_id), rest, drain_s=drain_s)
 
 
 async def _messages(

@@ -1,0 +1,64 @@
+"""From a request's body to the events of its answer: what every route that answers questions shares."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from semiparametric.errors import CosupError, InputError
+from service.decoding.answer import Answer
+from service.decoding.engine import Sampling
+from service.decoding.events import DoneEvent, Event
+from service.decoding.request import GenerationRequest
+from service.index_version import IndexVersion
+from service.resources import Resources
+from service.schemas import GenerateRequest
+from service.settings import ServeSettings
+from service.time_limit import events_within
+
+
+async def begin_answer(
+    body: GenerateRequest, version: IndexVersion, resources: Resources, settings: ServeSettings
+) -> AsyncGenerator[Event, None]:
+    """The events of the answer to `body.question`, from a version that stays open. Close them when leaving early.
+
+    They end with a DeadlineError when they take longer than the service allows.
+
+    Raises:
+        InputError: A field breaks a rule of this service or of this index.
+    """
+    generation = await asyncio.to_thread(generation_request, body, version, settings)
+    return events_within(settings.timeout_s, resources.generate(version, generation))
+
+
+def generation_request(body: GenerateRequest, version: IndexVersion, settings: ServeSettings) -> GenerationRequest:
+    """What is asked of the decoding loop. It reads the store, so call it in a thread.
+
+    Raises:
+        InputError: As `begin_answer` says.
+    """
+    max_new_tokens = settings.max_new_tokens if body.max_new_tokens is None else body.max_new_tokens
+    if max_new_tokens > settings.max_new_tokens_limit:
+        raise InputError(
+            f"{max_new_tokens} is more than this service allows",
+            where="max_new_tokens",
+            remedy=f"Ask for {settings.max_new_tokens_limit} at most",
+        )
+    return GenerationRequest(
+        question=body.question,
+        retrieval=body.retrieval,
+        max_retrievals=body.max_retrievals,
+        top_k=body.top_k,
+        min_score=body.min_score,
+        rows=version.candidate_rows(body.candidates, body.filter),
+        max_new_tokens=max_new_tokens,
+        sampling=Sampling(body.temperature, body.top_p, body.seed),
+    )
+
+
+async def whole_answer(events: AsyncGenerator[Event, None]) -> Answer:
+    """Read the events to their end; the answer."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, DoneEvent):
+                return event.answer
+    raise CosupError("the answer ended without its last event")
