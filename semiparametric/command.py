@@ -74,7 +74,7 @@ class one_line_errors:  # noqa: N801 - used as a with-statement, reads as one
     def __enter__(self) -> None:
         """Start-up logging of every command: warnings and progress on stderr."""
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-        for chatty in ("httpx", "faiss.loader", "faiss", "transformers"):
+        for chatty in ("httpx", "faiss.loader", "faiss", "mcp", "transformers"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:

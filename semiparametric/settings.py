@@ -77,6 +77,9 @@ def _read_yaml(path: Path | None) -> dict[str, Any]:
 def _all_problems(error: ValidationError) -> str:
     problems = []
     for problem in error.errors(include_url=False):
+        if not problem["loc"]:  # about several settings: its input would be all of them, secrets too
+            problems.append(problem["msg"].removeprefix("Value error, "))
+            continue
         name = ".".join(str(part) for part in problem["loc"])
         value = "" if problem["type"] in {"missing", "extra_forbidden"} else f" (got {problem['input']!r})"
         problems.append(f"{name}: {problem['msg']}{value}")

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 
+from semiparametric.errors import InputError
 from service.index_watch import watch
 from service.keys.guard import KeyGuard
 from service.keys.limits import KeyLimits
@@ -28,6 +30,7 @@ from service.security_headers import SecurityHeaders
 from service.settings import ServeSettings
 
 if TYPE_CHECKING:
+    from service.mcp_tools import McpTools
     from service.observe.spans import Tracing
 
 
@@ -52,7 +55,7 @@ def create_app(settings: ServeSettings, tracing: "Tracing | None" = None) -> Fas
         tracing: Where traces go (`service.observe.tracing.open_tracing`); None makes none.
 
     Raises:
-        InputError: The file of keys cannot be read.
+        InputError: The file of keys cannot be read, or a setting asks for a library that is not installed.
     """
     app = _Service(
         title="Cosup",
@@ -69,6 +72,7 @@ def create_app(settings: ServeSettings, tracing: "Tracing | None" = None) -> Fas
     app.state.passage_encoder = None
     for routes in (generate, retrieve, indexes, chat, models, embeddings, health, metrics):
         app.include_router(routes.router)
+    app.state.mcp_tools = _mcp_tools(app, settings)
     add_handlers(app, retry_after_s=settings.retry_after_s)
     _surround(app, settings, tracing)
     return app
@@ -95,6 +99,18 @@ def _surround(app: FastAPI, settings: ServeSettings, tracing: "Tracing | None") 
     app.add_middleware(RequestContext, ended=app.state.metrics.request_ended)
 
 
+def _mcp_tools(app: FastAPI, settings: ServeSettings) -> "McpTools | None":
+    if not settings.mcp:
+        return None
+    if find_spec("mcp") is None:
+        raise InputError("the SDK is not installed", where="mcp", remedy="Install it with `pip install 'cosup[mcp]'`")
+    from service.mcp_tools import McpTools
+
+    tools = McpTools(app, settings)
+    app.router.routes.append(tools.route())
+    return tools
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServeSettings = app.state.settings
@@ -102,9 +118,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if settings.embeddings:
             app.state.passage_encoder = await asyncio.to_thread(load_passage_encoder, settings)
         app.state.resources = replace(resources, observers=app.state.observers)
+        tools: McpTools | None = app.state.mcp_tools
         following = asyncio.create_task(watch(resources.indexes, settings.watch_s)) if settings.watch_s else None
         try:
-            yield
+            async with tools.running() if tools else nullcontext():
+                yield
         finally:
             app.state.resources = None
             if following is not None:

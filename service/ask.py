@@ -1,21 +1,13 @@
-"""`cosup ask`: the service's own answer, made in this process and written to the terminal as it comes."""
+"""`cosup ask`: an answer written to the terminal as it comes, made in this process or by a running service."""
 
 import asyncio
 import sys
 from contextlib import aclosing
 
-import transformers
 import typer
 
 from semiparametric.errors import CosupError
-from service.decoding.answer import Answer
-from service.decoding.engine import Sampling
-from service.decoding.events import CitationEvent, DoneEvent, TokenEvent
-from service.decoding.request import GenerationRequest
-from service.index_version import IndexVersion
-from service.preflight import check_models
-from service.replies import generate_response
-from service.resources import Resources, open_resources
+from service.client import AnswerOptions, CitationResult, Client, GenerateResponse, StreamEvent, TokenData
 from service.settings import AskSettings
 from service.terminal import AnswerWriter, cited_passages
 
@@ -26,50 +18,70 @@ def ask(settings: AskSettings) -> None:
     Raises:
         InputError: The question or a setting is wrong.
         PairError, StoreError: The pair or the index cannot be loaded.
+        ServiceError: The service that was asked cannot be reached or refuses.
     """
-    transformers.utils.logging.disable_progress_bar()
-    check_models(settings)
-    asyncio.run(_ask(settings))
+    shown = _Shown(as_json=settings.as_json)
+    if settings.url is None:
+        asyncio.run(_answer_here(settings, shown))
+    else:
+        _answer_there(settings, settings.url, shown)
+    shown.finish()
 
 
-async def _ask(settings: AskSettings) -> None:
-    async with open_resources(settings, max_sessions=1, queue=0) as resources:
-        writer = None if settings.as_json else AnswerWriter(_write)
-        version = resources.indexes.default.current
-        response = generate_response(await _answer(settings, resources, version, writer), version)
-    if settings.as_json:
-        typer.echo(response.model_dump_json(indent=2))
-        return
-    typer.echo("\n")
-    if response.finish_reason == "no_evidence":
-        typer.echo("The index holds nothing good enough to cite (see --min-score).\n")
-    typer.echo(cited_passages(response))
+class _Shown:
+    """The answer on the terminal."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._writer = None if as_json else AnswerWriter(_write)
+        self._answer: GenerateResponse | None = None
+
+    def event(self, event: StreamEvent) -> None:
+        """Write what has come."""
+        if isinstance(event, GenerateResponse):
+            self._answer = event
+        elif self._writer and isinstance(event, TokenData):
+            self._writer.token(event.text)
+        elif self._writer and isinstance(event, CitationResult):
+            self._writer.citation(event.passage_id)
+
+    def finish(self) -> None:
+        """Write what stands below the answer."""
+        if self._answer is None:
+            raise CosupError("the answer ended without its last event")
+        if self._writer is None:
+            typer.echo(self._answer.model_dump_json(indent=2))
+            return
+        typer.echo("\n")
+        if self._answer.finish_reason == "no_evidence":
+            typer.echo("The index holds nothing good enough to cite (see --min-score).\n")
+        typer.echo(cited_passages(self._answer))
 
 
-async def _answer(
-    settings: AskSettings, resources: Resources, version: IndexVersion, writer: AnswerWriter | None
-) -> Answer:
-    async with aclosing(resources.generate(version, _request(settings))) as events:
+def _answer_there(settings: AskSettings, url: str, shown: _Shown) -> None:
+    options: AnswerOptions = {
+        "retrieval": settings.retrieval,
+        "max_retrievals": settings.max_retrievals,
+        "top_k": settings.top_k,
+        "min_score": settings.min_score,
+        "max_new_tokens": settings.max_new_tokens,
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "seed": settings.seed,
+    }
+    if settings.index:
+        options["index"] = str(settings.index[0].folder)
+    key = None if settings.key is None else settings.key.get_secret_value()
+    with Client(url, key=key) as service:
+        for event in service.stream(settings.question, **options):
+            shown.event(event)
+
+
+async def _answer_here(settings: AskSettings, shown: _Shown) -> None:
+    from service.ask_here import answer_events  # it loads what decodes; who asks a service need not wait for that
+
+    async with aclosing(answer_events(settings)) as events:
         async for event in events:
-            if isinstance(event, DoneEvent):
-                return event.answer
-            if writer and isinstance(event, TokenEvent):
-                writer.token(event.text)
-            elif writer and isinstance(event, CitationEvent):
-                writer.citation(event.citation.passage_id)
-    raise CosupError("the answer ended without its last event")
-
-
-def _request(settings: AskSettings) -> GenerationRequest:
-    return GenerationRequest(
-        question=settings.question,
-        retrieval=settings.retrieval,
-        max_retrievals=settings.max_retrievals,
-        top_k=settings.top_k,
-        min_score=settings.min_score,
-        max_new_tokens=settings.max_new_tokens,
-        sampling=Sampling(settings.temperature, settings.top_p, settings.seed),
-    )
+            shown.event(event)
 
 
 def _write(text: str) -> None:

@@ -59,9 +59,9 @@ class GenerateRequest(AnswerLookups):
         }
     )
 
-    question: Question = Field(default="", description="The question, as text. Control tokens in it stay text.")
+    question: Question = Field(default_factory=str, description="The question, as text. Control tokens stay text.")
     questions: list[Question] = Field(
-        default=[],
+        default_factory=list,
         min_length=1,
         max_length=64,
         description="In place of `question`: several, asked in the same way and answered from the same version.",

@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
+from semiparametric.errors import InputError
 from semiparametric.settings import Settings
 from service.index_folders import IndexFolders
 
@@ -22,14 +23,9 @@ def _origin(value: str) -> str:
 Origin = Annotated[str, AfterValidator(_origin)]
 
 
-class ModelSettings(Settings):
-    """What is loaded, and where it runs."""
+class EngineSettings(Settings):
+    """What decodes, and where it runs."""
 
-    pair: Path = Field(description="Folder of the pair.")
-    index: IndexFolders = Field(
-        min_length=1,
-        description="Folder of an index, or NAME=FOLDER; repeat it to serve several. The first one is the default.",
-    )
     engine: Literal["auto", "transformers", "vllm"] = Field(
         default="auto",
         description="What decodes: transformers, which is built in, or vllm; auto: vllm where it and a GPU are there.",
@@ -65,6 +61,16 @@ def _json_or_text(value: Any) -> Any:
         return json.loads(value)
     except json.JSONDecodeError:
         return value
+
+
+class ModelSettings(EngineSettings):
+    """What is loaded, and where it runs."""
+
+    pair: Path = Field(description="Folder of the pair.")
+    index: IndexFolders = Field(
+        min_length=1,
+        description="Folder of an index, or NAME=FOLDER; repeat it to serve several. The first one is the default.",
+    )
 
 
 class ServeSettings(ModelSettings):
@@ -105,11 +111,20 @@ class ServeSettings(ModelSettings):
         return self
 
 
-class AskSettings(ModelSettings):
+class AskSettings(EngineSettings):
     """One question from the terminal."""
 
     question: str = Field(min_length=1, description="The question.")
-    index: IndexFolders = Field(min_length=1, max_length=1, description="Folder of the index.")
+    pair: Path | None = Field(default=None, description="Folder of the pair; required without --url.")
+    index: IndexFolders = Field(
+        default=(), max_length=1, description="Folder of the index; with --url its name there, the default one if none."
+    )
+    url: str | None = Field(
+        default=None,
+        pattern="^https?://[^/]",
+        description="Address of a running service that answers, as in http://localhost:8000; no pair is loaded then.",
+    )
+    key: SecretStr | None = Field(default=None, description="Key of that service; better set as COSUP_KEY.")
     retrieval: Literal["auto", "first", "never"] = Field(
         default="auto",
         description="auto: Gen decides when to look up; first: before the first word; never.",
@@ -122,3 +137,21 @@ class AskSettings(ModelSettings):
     top_p: float = Field(default=1.0, gt=0, le=1, description="Sample from the likeliest tokens with this joint mass.")
     seed: int | None = Field(default=None, ge=0, description="The same seed samples the same answer.")
     as_json: bool = Field(default=False, description="Print the answer as JSON, as `POST /generate` gives it.")
+
+    @model_validator(mode="after")
+    def _knows_who_answers(self) -> Self:
+        lacking = [name for name in ("pair", "index") if not getattr(self, name)]
+        if self.url is None and lacking:
+            raise ValueError(f"{' and '.join(lacking)}: needed to answer here; or give the --url of a running service")
+        return self
+
+    def models(self) -> ModelSettings:
+        """What is loaded to answer here.
+
+        Raises:
+            InputError: There is no pair; `url` answers.
+        """
+        if self.pair is None:
+            raise InputError("there is no pair to load", where="pair")
+        engine = {name: getattr(self, name) for name in EngineSettings.model_fields}
+        return ModelSettings(pair=self.pair, index=self.index, **engine)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ import httpx
 import openapi_spec_validator
 import pytest
 import pytest_asyncio
+from pydantic import BaseModel
 
 from semiparametric.errors import StoreError
 from semiparametric.pair import load_gen
 from service import examples
 from service.app import create_app
-from service.schemas import GenerateRequest, GenerateResponse, Problem, RetrieveRequest, RetrieveResponse
+from service.schemas import GenerateResponse
 from service.settings import ServeSettings
 from tests.service.running import client_of, running_app
 from tests.small_index import PASSAGES, build_small_index
@@ -175,20 +176,34 @@ async def test_the_openapi_document_is_valid_and_has_examples(client: httpx.Asyn
     document = (await client.get("/openapi.json")).json()
     openapi_spec_validator.validate(document)
     schemas = document["components"]["schemas"]
-    assert schemas["GenerateRequest"]["examples"]
-    assert schemas["RetrieveRequest"]["examples"]
     assert "text/plain" in document["paths"].pop("/metrics")["get"]["responses"]["200"]["content"]
     for path in document["paths"].values():
         for operation in path.values():
-            answer = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
-            assert schemas[answer]["examples"]
-    GenerateRequest.model_validate(examples.QUESTION)
-    RetrieveRequest.model_validate(examples.QUERY)
-    RetrieveResponse.model_validate(examples.FOUND)
-    Problem.model_validate(examples.PROBLEM)
-    shown = GenerateResponse.model_validate(examples.ANSWER)
-    assert shown.answer[shown.citations[0].start : shown.citations[0].end].startswith("serializes obj")
+            told = [operation["responses"]["200"]["content"]["application/json"]["schema"]]
+            if "requestBody" in operation:
+                told.append(operation["requestBody"]["content"]["application/json"]["schema"])
+            for schema in told:
+                for one in schema.get("anyOf", [schema]):
+                    assert schemas[one["$ref"].rsplit("/", 1)[1]]["examples"]
     answers = document["paths"]["/generate"]["post"]["responses"]
     assert "text/event-stream" in answers["200"]["content"]
     assert set(answers) == {"200", "400", "404", "408", "413", "415", "422", "500", "503", "504"}
     assert "HTTPValidationError" not in schemas
+
+
+async def test_the_examples_of_the_openapi_document_are_valid() -> None:
+    models = {"service.schemas", "service.openai_api"}
+    shown = [model for model in models_of(BaseModel) if model.__module__.startswith(tuple(models))]
+    shown = [model for model in shown if "json_schema_extra" in model.model_config]
+    assert len(shown) > 12
+    for model in shown:
+        for example in model.model_json_schema()["examples"]:
+            model.model_validate_json(json.dumps(example))
+    answer = GenerateResponse.model_validate(examples.ANSWER)
+    assert answer.answer[answer.citations[0].start : answer.citations[0].end].startswith("serializes obj")
+
+
+def models_of(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for model in base.__subclasses__():
+        yield model
+        yield from models_of(model)

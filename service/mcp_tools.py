@@ -1,0 +1,192 @@
+"""`retrieve` and `generate` as tools of the Model Context Protocol, over streamable HTTP at `/mcp`.
+
+A call of a tool is a request to the route of that name, made inside the process with what the asking client may do: so
+the two cannot differ, neither in their rules nor in what a key may read. No session is kept between calls, so any copy
+of the service behind a balancer can take any of them. This is the only module that imports the SDK.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import httpx
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp.types import Tool, ToolAnnotations
+from pydantic import BaseModel, JsonValue
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from semiparametric.errors import InputError
+from service.disconnects import ClientGone, while_connected
+from service.refusals import unexpected
+from service.schemas import GenerateRequest, GenerateResponse, RetrieveRequest, RetrieveResponse
+from service.settings import ServeSettings
+
+_NOT_FOR_TOOLS = frozenset({"questions", "stream", "lookups"})
+_DEEPEST = 32
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_INSTRUCTIONS = (
+    "Answers questions from the documents of this service. `generate` writes an answer with citations, "
+    "`retrieve` finds the passages nearest to a query."
+)
+
+
+class McpTools:
+    """The endpoint, to be run in the app's lifespan.
+
+    Args:
+        app: The service, whose routes the tools call.
+        settings: The app's.
+    """
+
+    def __init__(self, app: FastAPI, settings: ServeSettings) -> None:
+        self._app = app
+        self._manager = StreamableHTTPSessionManager(
+            _server(self._call),
+            json_response=True,
+            stateless=True,
+            security_settings=_security(settings.host),
+            max_request_body_size=settings.max_body_bytes,
+        )
+
+    def route(self) -> Route:
+        """What the app listens with. There is no stream to GET and no session to DELETE."""
+        return Route("/mcp", self, methods=["POST"], name="mcp")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Answers inside of this block. It is entered once."""
+        async with self._manager.run():
+            yield
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI's interface of an app. A client that hangs up ends the work of its call."""
+        message = await receive()  # the whole body, as `BodyLimit` gives it
+        _refuse_deep(message.get("body", b""))
+        work = self._manager.handle_request(scope, _body_alone(message), send)
+        try:
+            await while_connected(Request(scope, receive), work)
+        except ClientGone:
+            return
+
+    async def _call(self, request: Request, path: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        transport = httpx.ASGITransport(self._as(request))
+        async with httpx.AsyncClient(transport=transport, base_url="http://tool") as client:
+            reply = await client.post(path, json=arguments)
+        content: dict[str, Any] = reply.json()
+        if not reply.is_success:
+            raise InputError(str(content["detail"]))  # the SDK makes a tool's error of its text
+        return content
+
+    def _as(self, request: Request) -> ASGIApp:
+        """The routes of the app, without what stands around them, for what the asking client may do."""
+        handlers = {**self._app.exception_handlers, Exception: unexpected}
+        routes = ExceptionMiddleware(AsyncExitStackMiddleware(self._app.router), handlers=handlers)
+
+        async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+            await routes(scope | {"app": self._app, "state": request.scope["state"]}, receive, send)
+
+        return inner
+
+
+def _server(call: Any) -> Server[Any, Any]:
+    server: Server[Any, Any] = Server("cosup", version("cosup"), instructions=_INSTRUCTIONS)
+
+    @server.list_tools()  # type: ignore[no-untyped-call, untyped-decorator]
+    async def list_tools() -> list[Tool]:
+        return TOOLS
+
+    @server.call_tool(validate_input=False)  # type: ignore[untyped-decorator]
+    async def call_tool(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if name not in {tool.name for tool in TOOLS}:
+            raise InputError("there is no such tool; the tools are generate and retrieve", where=name[:80])
+        for field in _NOT_FOR_TOOLS.intersection(arguments):
+            raise InputError("a tool has no such argument", where=field)
+        found: dict[str, Any] = await call(server.request_context.request, f"/{name}", arguments)
+        return found
+
+    return server
+
+
+def _tool(name: str, title: str, description: str, asked: type[BaseModel], told: type[BaseModel]) -> Tool:
+    schema = asked.model_json_schema()
+    schema["properties"] = {key: value for key, value in schema["properties"].items() if key not in _NOT_FOR_TOOLS}
+    schema.pop("examples", None)
+    if schema.pop("oneOf", None):
+        schema["required"] = ["question"]
+    return Tool(
+        name=name,
+        title=title,
+        description=description,
+        inputSchema=schema,
+        outputSchema=told.model_json_schema(mode="serialization"),
+        annotations=ToolAnnotations(readOnlyHint=True, openWorldHint=False),
+    )
+
+
+TOOLS = [
+    _tool(
+        "retrieve",
+        "Find passages",
+        "Find the passages of the documents that are nearest to a query, best first.",
+        RetrieveRequest,
+        RetrieveResponse,
+    ),
+    _tool(
+        "generate",
+        "Answer a question",
+        "Answer a question from the documents. Citations tell by start and end, in characters of the answer, what is "
+        "taken from which passage.",
+        GenerateRequest,
+        GenerateResponse,
+    ),
+]
+
+
+def _security(host: str) -> TransportSecuritySettings:
+    """On the machine itself, only its own names may be asked: no page can point a name of its own at the service."""
+    if host not in {"127.0.0.1", "localhost", "::1"}:
+        return TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    hosts = [form for name in _LOOPBACK for form in (name, f"{name}:*")]
+    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=[f"http://{one}" for one in hosts])
+
+
+def _refuse_deep(body: bytes) -> None:
+    """400 for JSON that is nested as no message is, which would end in the SDK as a failure of the service."""
+    try:
+        level = [json.loads(body)]
+    except RecursionError:
+        level, depth = [], _DEEPEST + 1
+    except ValueError:  # the SDK says so in the protocol's own form
+        return
+    else:
+        depth = 0
+    while level and depth <= _DEEPEST:
+        level = [inner for one in level for inner in _inside(one)]
+        depth += 1
+    if depth > _DEEPEST:
+        raise HTTPException(400, f"the body is nested more than {_DEEPEST} levels deep")
+
+
+def _inside(value: JsonValue) -> Iterable[JsonValue]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _body_alone(message: Message) -> Receive:
+    """A `receive` that gives this message, the whole body, and then waits: whether the client left is asked outside."""
+    waiting = [message]
+
+    async def receive() -> Message:
+        if not waiting:
+            await asyncio.Event().wait()
+        return waiting.pop()
+
+    return receive

@@ -1,0 +1,166 @@
+"""The tools of the Model Context Protocol, asked with the protocol's own client: they do what the routes do."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CallToolResult, TextContent
+
+from semiparametric.errors import InputError
+from service.app import create_app
+from service.settings import ServeSettings
+from tests.service.running import client_of, running_app
+from tests.small_index import build_small_index
+
+QUESTION = "What does the keeper write down?"
+SETTINGS = {"retrieval": "first", "max_new_tokens": 12}
+URL = "http://127.0.0.1/mcp"
+
+
+@pytest.fixture(scope="module")
+def index(tiny_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_small_index(tiny_pair, tmp_path_factory.mktemp("index") / "small")
+
+
+@asynccontextmanager
+async def session_with(http: httpx.AsyncClient) -> AsyncIterator[ClientSession]:
+    async with streamable_http_client(URL, http_client=http) as (read, write, _), ClientSession(read, write) as session:
+        await session.initialize()
+        yield session
+
+
+def text_of(result: CallToolResult) -> str:
+    [content] = result.content
+    assert isinstance(content, TextContent)
+    return content.text
+
+
+async def test_the_tools_are_listed_with_what_they_take_and_give(tiny_pair: Path, index: Path) -> None:
+    async with running_app(pair=tiny_pair, index=index, mcp=True) as http, session_with(http) as session:
+        tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+    assert set(tools) == {"retrieve", "generate"}
+    assert tools["generate"].inputSchema["required"] == ["question"]
+    assert {"question", "index", "filter", "top_k"} <= set(tools["generate"].inputSchema["properties"])
+    assert not {"stream", "questions"} & set(tools["generate"].inputSchema["properties"])
+    assert tools["retrieve"].outputSchema is not None
+
+
+async def test_a_tool_says_what_its_route_says(tiny_pair: Path, index: Path) -> None:
+    async with running_app(pair=tiny_pair, index=index, mcp=True) as http, session_with(http) as session:
+        answered = await session.call_tool("generate", {"question": QUESTION} | SETTINGS)
+        found = await session.call_tool("retrieve", {"query": "the tide", "top_k": 2, "filter": {"place": "mill"}})
+        whole = (await http.post("/generate", json={"question": QUESTION} | SETTINGS)).json()
+    assert not answered.isError
+    assert answered.structuredContent is not None
+    assert answered.structuredContent | {"timings": None} == whole | {"timings": None}
+    assert json.loads(text_of(answered)) == answered.structuredContent
+    assert found.structuredContent is not None
+    assert {passage["id"] for passage in found.structuredContent["passages"]} == {"tide", "wheel"}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("generate", {"question": " "}, "question: it is empty or white space only"),
+        ("generate", {"question": QUESTION, "top_k": 0}, "top_k: got 0; it should be greater than or equal to 1"),
+        ("generate", {"question": QUESTION, "stream": True}, "stream: a tool has no such argument"),
+        ("generate", {"questions": [QUESTION]}, "questions: a tool has no such argument"),
+        ("generate", {"question": QUESTION, "index": "large"}, "there is no index 'large'; served here: 'small'"),
+        ("generate", {"question": "long " * 600}, "tokens with its prompt"),
+        ("retrieve", {}, "query: it is missing"),
+        ("retrieve", {"query": "tide", "candidates": ["Lampe"]}, "the index has no passage 'Lampe'"),
+        ("reload", {}, "there is no such tool; the tools are generate and retrieve"),
+        ("../indexes", {}, "there is no such tool"),
+    ],
+)
+@pytest.mark.bad_input
+async def test_wrong_arguments_are_refused_by_the_routes_own_rules(
+    tiny_pair: Path, index: Path, name: str, arguments: dict[str, Any], message: str
+) -> None:
+    async with running_app(pair=tiny_pair, index=index, mcp=True) as http, session_with(http) as session:
+        result = await session.call_tool(name, arguments)
+    assert result.isError
+    assert message in text_of(result)
+
+
+async def test_what_fails_inside_a_tool_is_told_without_internals(tiny_pair: Path, index: Path) -> None:
+    app = create_app(ServeSettings(pair=tiny_pair, index=index, mcp=True))
+    async with app.router.lifespan_context(app), client_of(app) as http, session_with(http) as session:
+        await app.state.resources.engine.stop()
+        result = await session.call_tool("generate", {"question": QUESTION})
+    assert result.isError
+    assert text_of(result) == "The cause stands in the service's log under this request id."
+
+
+CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+ACCEPT = {"accept": "application/json, text/event-stream"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"host": "localhost:8000"}, 200),
+        ({"host": "rebound.example"}, 421),
+        ({"origin": "https://evil.example"}, 403),
+        ({"content-type": "text/plain"}, 400),
+        ({"accept": "text/html"}, 406),
+    ],
+)
+async def test_pages_that_point_a_name_of_theirs_at_the_service_are_refused(
+    tiny_pair: Path, index: Path, headers: dict[str, str], status: int
+) -> None:
+    async with running_app(pair=tiny_pair, index=index, mcp=True) as http:
+        reply = await http.post(URL, json=CALL, headers=ACCEPT | headers)
+        assert reply.status_code == status, reply.text
+        assert (await http.get(URL)).status_code == 405
+
+
+def nested(depth: int) -> bytes:
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "retrieve", "arguments": "@"}}
+    return json.dumps(call).replace('"@"', '{"query": ' + "[" * depth + "]" * depth + "}").encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[" * 100_000,
+        nested(100),
+        nested(900),
+        nested(990),
+        nested(100_000),
+        b'{"jsonrpc": "2.0"}',
+        b'"' + b"a" * 300_000 + b'"',
+    ],
+)
+@pytest.mark.bad_input
+async def test_a_body_that_is_no_message_of_the_protocol_is_refused(
+    tiny_pair: Path, index: Path, content: bytes
+) -> None:
+    async with running_app(pair=tiny_pair, index=index, mcp=True) as http:
+        reply = await http.post(URL, content=content, headers=ACCEPT | {"content-type": "application/json"})
+        assert reply.status_code in {400, 413}, reply.text
+
+
+async def test_there_are_no_tools_where_they_are_not_switched_on(tiny_pair: Path, index: Path) -> None:
+    async with running_app(pair=tiny_pair, index=index) as http:
+        assert (await http.post("/mcp", json=CALL, headers=ACCEPT)).status_code == 404
+
+
+def test_a_missing_sdk_is_refused_with_the_command_that_installs_it(
+    tiny_pair: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.app.find_spec", lambda _name: None)
+    with pytest.raises(
+        InputError, match=r"mcp: the SDK is not installed. Install it with `pip install 'cosup\[mcp\]'`"
+    ):
+        create_app(ServeSettings(pair=tiny_pair, index=index, mcp=True))
