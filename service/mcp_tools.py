@@ -7,24 +7,32 @@ of the service behind a balancer can take any of them. This is the only module t
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from mcp.server import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
-from mcp.types import Tool, ToolAnnotations
+from mcp.types import (
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+    Tool,
+    ToolAnnotations,
+)
 from pydantic import BaseModel, JsonValue
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from semiparametric.errors import InputError
 from service.disconnects import ClientGone, while_connected
 from service.refusals import unexpected
 from service.schemas import GenerateRequest, GenerateResponse, RetrieveRequest, RetrieveResponse
@@ -37,6 +45,8 @@ _INSTRUCTIONS = (
     "Answers questions from the documents of this service. `generate` writes an answer with citations, "
     "`retrieve` finds the passages nearest to a query."
 )
+
+Call = Callable[[Request, str, dict[str, Any]], Awaitable[CallToolResult]]
 
 
 class McpTools:
@@ -70,21 +80,20 @@ class McpTools:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's interface of an app. A client that hangs up ends the work of its call."""
         message = await receive()  # the whole body, as `BodyLimit` gives it
-        _refuse_deep(message.get("body", b""))
+        _refuse_what_is_no_message(message.get("body", b""))
         work = self._manager.handle_request(scope, _body_alone(message), send)
         try:
             await while_connected(Request(scope, receive), work)
         except ClientGone:
             return
 
-    async def _call(self, request: Request, path: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _call(self, request: Request, path: str, arguments: dict[str, Any]) -> CallToolResult:
         transport = httpx.ASGITransport(self._as(request))
         async with httpx.AsyncClient(transport=transport, base_url="http://tool") as client:
             reply = await client.post(path, json=arguments)
-        content: dict[str, Any] = reply.json()
         if not reply.is_success:
-            raise InputError(str(content["detail"]))  # the SDK makes a tool's error of its text
-        return content
+            return _refusal(reply.json()["detail"])
+        return CallToolResult(content=[TextContent(text=reply.text)], structured_content=reply.json())
 
     def _as(self, request: Request) -> ASGIApp:
         """The routes of the app, without what stands around them, for what the asking client may do."""
@@ -97,23 +106,29 @@ class McpTools:
         return inner
 
 
-def _server(call: Any) -> Server[Any, Any]:
-    server: Server[Any, Any] = Server("cosup", version("cosup"), instructions=_INSTRUCTIONS)
+def _server(call: Call) -> Server[Any]:
+    async def list_tools(_context: ServerRequestContext, _params: PaginatedRequestParams | None) -> ListToolsResult:
+        return ListToolsResult(tools=TOOLS)
 
-    @server.list_tools()  # type: ignore[no-untyped-call, untyped-decorator]
-    async def list_tools() -> list[Tool]:
-        return TOOLS
-
-    @server.call_tool(validate_input=False)  # type: ignore[untyped-decorator]
-    async def call_tool(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        if name not in {tool.name for tool in TOOLS}:
-            raise InputError("there is no such tool; the tools are generate and retrieve", where=name[:80])
+    async def call_tool(context: ServerRequestContext, params: CallToolRequestParams) -> CallToolResult:
+        arguments = params.arguments or {}
+        if params.name not in {tool.name for tool in TOOLS}:
+            return _refusal("there is no such tool; the tools are generate and retrieve")
         for field in _NOT_FOR_TOOLS.intersection(arguments):
-            raise InputError("a tool has no such argument", where=field)
-        found: dict[str, Any] = await call(server.request_context.request, f"/{name}", arguments)
-        return found
+            return _refusal(f"{field}: a tool has no such argument")
+        return await call(cast(Request, context.request), f"/{params.name}", arguments)
 
-    return server
+    return Server(
+        "cosup",
+        version=version("cosup"),
+        instructions=_INSTRUCTIONS,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
+
+
+def _refusal(text: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(text=text)], is_error=True)
 
 
 def _tool(name: str, title: str, description: str, asked: type[BaseModel], told: type[BaseModel]) -> Tool:
@@ -126,9 +141,9 @@ def _tool(name: str, title: str, description: str, asked: type[BaseModel], told:
         name=name,
         title=title,
         description=description,
-        inputSchema=schema,
-        outputSchema=told.model_json_schema(mode="serialization"),
-        annotations=ToolAnnotations(readOnlyHint=True, openWorldHint=False),
+        input_schema=schema,
+        output_schema=told.model_json_schema(mode="serialization"),
+        annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
     )
 
 
@@ -159,20 +174,15 @@ def _security(host: str) -> TransportSecuritySettings:
     return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=[f"http://{one}" for one in hosts])
 
 
-def _refuse_deep(body: bytes) -> None:
-    """400 for JSON that is nested as no message is, which would end in the SDK as a failure of the service."""
+def _refuse_what_is_no_message(body: bytes) -> None:
+    """400 for what is no JSON, or is nested as no message is: in the SDK both can end as a failure of the service."""
     try:
         level = [json.loads(body)]
-    except RecursionError:
-        level, depth = [], _DEEPEST + 1
-    except ValueError:  # the SDK says so in the protocol's own form
-        return
-    else:
-        depth = 0
-    while level and depth <= _DEEPEST:
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, "the body is not JSON, or nested too deep") from error
+    for _ in range(_DEEPEST):
         level = [inner for one in level for inner in _inside(one)]
-        depth += 1
-    if depth > _DEEPEST:
+    if level:
         raise HTTPException(400, f"the body is nested more than {_DEEPEST} levels deep")
 
 

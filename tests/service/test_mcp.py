@@ -4,11 +4,12 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import httpx
+import httpx2
 import pytest
-from mcp import ClientSession
+from fastapi import FastAPI
+from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent
 
@@ -21,6 +22,7 @@ from tests.small_index import build_small_index
 QUESTION = "What does the keeper write down?"
 SETTINGS = {"retrieval": "first", "max_new_tokens": 12}
 URL = "http://127.0.0.1/mcp"
+Mode = Literal["auto", "legacy"]
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +31,14 @@ def index(tiny_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @asynccontextmanager
-async def session_with(http: httpx.AsyncClient) -> AsyncIterator[ClientSession]:
-    async with streamable_http_client(URL, http_client=http) as (read, write, _), ClientSession(read, write) as session:
-        await session.initialize()
-        yield session
+async def tools_of(mode: Mode = "auto", **settings: Any) -> AsyncIterator[tuple[Client, FastAPI]]:
+    app = create_app(ServeSettings(mcp=True, **settings))
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app)) as http,
+        Client(streamable_http_client(URL, http_client=http), mode=mode) as client,
+    ):
+        yield client, app
 
 
 def text_of(result: CallToolResult) -> str:
@@ -42,26 +48,27 @@ def text_of(result: CallToolResult) -> str:
 
 
 async def test_the_tools_are_listed_with_what_they_take_and_give(tiny_pair: Path, index: Path) -> None:
-    async with running_app(pair=tiny_pair, index=index, mcp=True) as http, session_with(http) as session:
-        tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+    async with tools_of(pair=tiny_pair, index=index) as (client, _):
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
     assert set(tools) == {"retrieve", "generate"}
-    assert tools["generate"].inputSchema["required"] == ["question"]
-    assert {"question", "index", "filter", "top_k"} <= set(tools["generate"].inputSchema["properties"])
-    assert not {"stream", "questions"} & set(tools["generate"].inputSchema["properties"])
-    assert tools["retrieve"].outputSchema is not None
+    assert tools["generate"].input_schema["required"] == ["question"]
+    assert {"question", "index", "filter", "top_k"} <= set(tools["generate"].input_schema["properties"])
+    assert not {"stream", "questions"} & set(tools["generate"].input_schema["properties"])
+    assert tools["retrieve"].output_schema is not None
 
 
-async def test_a_tool_says_what_its_route_says(tiny_pair: Path, index: Path) -> None:
-    async with running_app(pair=tiny_pair, index=index, mcp=True) as http, session_with(http) as session:
-        answered = await session.call_tool("generate", {"question": QUESTION} | SETTINGS)
-        found = await session.call_tool("retrieve", {"query": "the tide", "top_k": 2, "filter": {"place": "mill"}})
+@pytest.mark.parametrize("mode", ["auto", "legacy"])  # the protocol as of 2026, and with the handshake of before
+async def test_a_tool_says_what_its_route_says(tiny_pair: Path, index: Path, mode: Mode) -> None:
+    async with tools_of(mode, pair=tiny_pair, index=index) as (client, app), client_of(app) as http:
+        answered = await client.call_tool("generate", {"question": QUESTION} | SETTINGS)
+        found = await client.call_tool("retrieve", {"query": "the tide", "top_k": 2, "filter": {"place": "mill"}})
         whole = (await http.post("/generate", json={"question": QUESTION} | SETTINGS)).json()
-    assert not answered.isError
-    assert answered.structuredContent is not None
-    assert answered.structuredContent | {"timings": None} == whole | {"timings": None}
-    assert json.loads(text_of(answered)) == answered.structuredContent
-    assert found.structuredContent is not None
-    assert {passage["id"] for passage in found.structuredContent["passages"]} == {"tide", "wheel"}
+    assert not answered.is_error
+    assert answered.structured_content is not None
+    assert answered.structured_content | {"timings": None} == whole | {"timings": None}
+    assert json.loads(text_of(answered)) == answered.structured_content
+    assert found.structured_content is not None
+    assert {passage["id"] for passage in found.structured_content["passages"]} == {"tide", "wheel"}
 
 
 @pytest.mark.parametrize(
@@ -83,18 +90,17 @@ async def test_a_tool_says_what_its_route_says(tiny_pair: Path, index: Path) -> 
 async def test_wrong_arguments_are_refused_by_the_routes_own_rules(
     tiny_pair: Path, index: Path, name: str, arguments: dict[str, Any], message: str
 ) -> None:
-    async with running_app(pair=tiny_pair, index=index, mcp=True) as http, session_with(http) as session:
-        result = await session.call_tool(name, arguments)
-    assert result.isError
+    async with tools_of(pair=tiny_pair, index=index) as (client, _):
+        result = await client.call_tool(name, arguments)
+    assert result.is_error
     assert message in text_of(result)
 
 
 async def test_what_fails_inside_a_tool_is_told_without_internals(tiny_pair: Path, index: Path) -> None:
-    app = create_app(ServeSettings(pair=tiny_pair, index=index, mcp=True))
-    async with app.router.lifespan_context(app), client_of(app) as http, session_with(http) as session:
+    async with tools_of(pair=tiny_pair, index=index) as (client, app):
         await app.state.resources.engine.stop()
-        result = await session.call_tool("generate", {"question": QUESTION})
-    assert result.isError
+        result = await client.call_tool("generate", {"question": QUESTION})
+    assert result.is_error
     assert text_of(result) == "The cause stands in the service's log under this request id."
 
 
