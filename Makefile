@@ -121,6 +121,11 @@ train-nano: $(INSTALLED_TRAIN) ## Train models/nano again: make train-nano DATA=
 	$(BIN)/cosup train configs/nano.yaml
 	$(BIN)/cosup train configs/nano-copy.yaml
 
+.PHONY: reference
+reference: $(TEST_INSTALLED) ## Write docs/api.md again from the models of the service
+	$(TEST_BIN)/python -m service.reference > docs/api.md.new
+	mv docs/api.md.new docs/api.md
+
 .PHONY: clean
 clean: ## Remove environments, caches and what the commands above wrote
 	rm -rf $(VENV) $(TEST_VENV) $(VLLM_VENV) .demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
