@@ -101,7 +101,7 @@ class McpTools:
         routes = ExceptionMiddleware(AsyncExitStackMiddleware(self._app.router), handlers=handlers)
 
         async def inner(scope: Scope, receive: Receive, send: Send) -> None:
-            await routes(scope | {"app": self._app, "state": request.scope["state"]}, receive, send)
+            await routes({**scope, "app": self._app, "state": request.scope["state"]}, receive, send)
 
         return inner
 

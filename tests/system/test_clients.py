@@ -1,7 +1,9 @@
 """A real service with the small trained pair, asked by the clients that people have."""
 
+import inspect
 import shutil
 import time
+from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from cosup.child_service import ChildService, child_service
 from cosup.cli import app
 from semiparametric.formats import Passage
 from service.client import BusyServiceError, Client, GenerateResponse, TokenData
-from tests.documents import ROOT
+from tests.documents import ROOT, blocks_of
 from tests.small_index import build_small_index
 
 pytestmark = pytest.mark.system
@@ -158,6 +160,17 @@ def test_ask_with_a_url_ends_with_one_clear_line(service: ChildService, argument
     assert asked.exit_code == 2
     assert message in asked.stderr
     assert "Traceback" not in asked.stderr
+
+
+@pytest.mark.parametrize("page", ["openai.md", "client.md"])
+async def test_the_programs_in_the_documents_run(service: ChildService, page: str) -> None:
+    names: dict[str, Any] = {}
+    for block in blocks_of((ROOT / "docs" / page).read_text("utf-8"), "python"):
+        program = compile(block.replace("http://localhost:8000", service.url), page, "exec", PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        running = eval(program, names)
+        if inspect.isawaitable(running):
+            await running
+    assert {"completion", "reply", "found"} <= names.keys() or names["answer"].answer
 
 
 def wait_for_a_place(service: ChildService) -> None:
