@@ -40,15 +40,16 @@ def _operation(method: str, path: str, operation: Mapping[str, Any], schemas: Ma
         lines += [f"Body: {_type(body)}, for example", "", *_examples(body, schemas)]
     lines += ["| status | | |", "|---|---|---|"]
     for status, response in operation["responses"].items():
-        told = [_type(content["schema"]) for content in response.get("content", {}).values()]
+        contents = response.get("content", {})
+        told = [_type(content["schema"]) if "schema" in content else kind for kind, content in contents.items()]
         meaning = "" if response["description"] == "Successful Response" else response["description"]
         lines.append(f"| {status} | {_cell(meaning)} | {' or '.join(dict.fromkeys(told))} |")
-    lines += ["", "The answer, for example", ""]
-    for content in operation["responses"]["200"]["content"].values():
-        lines += _examples(content["schema"], schemas)
+    examples: list[str] = []
+    for content in operation["responses"]["200"].get("content", {}).values():
+        examples += _examples(content, schemas)
         if "example" in content:
-            lines += ["```text", content["example"].rstrip("\n"), "```", ""]
-    return "\n".join(lines)
+            examples += ["```text", content["example"].rstrip("\n"), "```", ""]
+    return "\n".join([*lines, "", *(["The answer, for example", "", *examples] if examples else [])])
 
 
 def _model(name: str, schema: Mapping[str, Any]) -> str:
