@@ -140,7 +140,7 @@ def _ask(
 def _ask_at(
     index: Path | str | None, asked: Sequence[Asked], settings: EvalSettings, journal: Journal, watching: Watching
 ) -> None:
-    """Ask the pair with an index, by its folder, or the service, by its name; sets of one index share the pair."""
+    """Ask the pair with the index in a folder, or a service by its name; sets of one index share the loaded pair."""
 
     def keep(number: int, prediction: Prediction) -> None:
         one = asked[number]

@@ -94,5 +94,5 @@ def test_bm25_without_its_libraries_is_refused_with_the_command_that_installs_th
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "bm25s", None)
-    with pytest.raises(CosupError, match=r"bm25s, which is not installed.*pip install 'cosup\[train\]'"):
+    with pytest.raises(CosupError, match=r"bm25s, which is not installed.*pip install 'cosup\[eval\]'"):
         measure_bm25(PASSAGES, EXAMPLES)
