@@ -17,7 +17,7 @@ from tests.small_index import build_small_index
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUESTION = "What does the keeper write down?"
-LOOKUP = {"retrieval": "first", "max_retrievals": 3}
+LOOKUP: dict[str, Any] = {"retrieval": "first", "max_retrievals": 3}
 PLAIN: dict[str, Any] = {"retrieval": "never"}
 
 

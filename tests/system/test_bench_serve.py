@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +115,21 @@ def test_a_request_that_takes_too_long_is_given_up(service: ChildService, questi
 def test_ctrl_c_prints_what_there_is(service: ChildService, questions: Path, tmp_path: Path) -> None:
     words = command(service, questions, requests=1_000_000, concurrency=1, out=tmp_path / "figures.json")
     before = counted(service, "cosup:answers_total")
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    process = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in a background
+    )
+    try:
         while counted(service, "cosup:answers_total") < before + 3:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         shown, complaints = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 130
     assert " answered (200: " in shown.splitlines()[0]
     assert complaints.splitlines()[-1] == "Interrupted."
