@@ -10,8 +10,10 @@ from service.decoding.engine import Sampling
 from service.decoding.events import DoneEvent, Event
 from service.decoding.request import GenerationRequest
 from service.index_version import IndexVersion
+from service.maps import Maps
+from service.replies import generate_response
 from service.resources import Resources
-from service.schemas import GenerateRequest
+from service.schemas import GenerateRequest, GenerateResponse
 from service.settings import ServeSettings
 from service.time_limit import events_within
 
@@ -62,3 +64,8 @@ async def whole_answer(events: AsyncGenerator[Event, None]) -> Answer:
             if isinstance(event, DoneEvent):
                 return event.answer
     raise CosupError("the answer ended without its last event")
+
+
+async def finished(body: GenerateRequest, answer: Answer, version: IndexVersion, maps: Maps) -> GenerateResponse:
+    """The response to a finished answer, with its lookups where the request wants them."""
+    return generate_response(answer, version, await maps.place(answer.lookups, version) if body.lookups else None)

@@ -17,6 +17,7 @@ from service.index_watch import watch
 from service.keys.guard import KeyGuard
 from service.keys.limits import KeyLimits
 from service.keys.ring import KeyRing
+from service.maps import Maps
 from service.middleware import BodyLimit, RequestContext
 from service.observe.metrics import Metrics
 from service.observe.state import StateCollector
@@ -25,7 +26,7 @@ from service.openapi import mend
 from service.passage_encoder import load_passage_encoder
 from service.refusals import add_handlers, unexpected
 from service.resources import open_resources
-from service.routes import chat, embeddings, generate, health, indexes, metrics, models, retrieve
+from service.routes import chat, embeddings, generate, health, indexes, maps, metrics, models, page, retrieve
 from service.security_headers import SecurityHeaders
 from service.settings import ServeSettings
 
@@ -70,8 +71,10 @@ def create_app(settings: ServeSettings, tracing: "Tracing | None" = None) -> Fas
     app.state.metrics = Metrics(StateCollector(lambda: app.state.resources))
     app.state.observers = (app.state.metrics, *([tracing] if tracing else []))
     app.state.passage_encoder = None
-    for routes in (generate, retrieve, indexes, chat, models, embeddings, health, metrics):
+    app.state.maps = Maps()
+    for routes in (generate, retrieve, indexes, maps, chat, models, embeddings, health, metrics, page):
         app.include_router(routes.router)
+    app.mount("/page", page.PageFiles(), name="page")
     app.state.mcp_tools = _mcp_tools(app, settings)
     add_handlers(app, retry_after_s=settings.retry_after_s)
     _surround(app, settings, tracing)

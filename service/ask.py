@@ -49,7 +49,7 @@ class _Shown:
         if self._answer is None:
             raise CosupError("the answer ended without its last event")
         if self._writer is None:
-            typer.echo(self._answer.model_dump_json(indent=2))
+            typer.echo(self._answer.model_dump_json(indent=2, exclude_unset=True))
             return
         typer.echo("\n")
         if self._answer.finish_reason == "no_evidence":

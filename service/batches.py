@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from semiparametric.errors import BusyError, DeadlineError, InputError
-from service.answering import generation_request, whole_answer
+from service.answering import finished, generation_request, whole_answer
 from service.index_version import IndexVersion
+from service.maps import Maps
 from service.problems import problem_of
-from service.replies import generate_response
 from service.resources import Resources
 from service.schemas import BatchResponse, GenerateRequest, GenerateResponse, Problem
 from service.settings import ServeSettings
@@ -19,7 +19,12 @@ Result = TypeVar("Result")
 
 
 async def answer_batch(
-    body: GenerateRequest, version: IndexVersion, resources: Resources, settings: ServeSettings, request_id: str
+    body: GenerateRequest,
+    version: IndexVersion,
+    resources: Resources,
+    settings: ServeSettings,
+    maps: Maps,
+    request_id: str,
 ) -> BatchResponse:
     """Answer `body.questions` from one version, no more of them at a time than the engine has places.
 
@@ -34,7 +39,7 @@ async def answer_batch(
         try:
             async with within(settings.timeout_s), places:
                 events = resources.generate(version, replace(shared, question=question))
-                return generate_response(await whole_answer(events), version)
+                return await finished(body, await whole_answer(events), version, maps)
         except (InputError, BusyError, DeadlineError) as error:  # this question's own; others fail the request
             return problem_of(error, request_id, ["question"])
 

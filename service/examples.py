@@ -53,6 +53,16 @@ ANSWER: dict[str, JsonValue] = {
     "index": INDEX_INFO,
 }
 
+MAP: dict[str, JsonValue] = {
+    "index": _INDEX,
+    "count": 7258,
+    "share": 0.21,
+    "passages": [
+        {"id": "python:json.dumps", "title": "json.dumps(obj, ...)", "point": {"x": 0.31, "y": -0.12}},
+        {"id": "python:os.getcwd", "title": "os.getcwd()", "point": {"x": -0.24, "y": 0.4}},
+    ],
+}
+
 PROBLEM: dict[str, JsonValue] = {
     "type": "urn:cosup:problem:invalid-request",
     "title": "The request breaks a rule",

@@ -11,14 +11,18 @@ from service.schemas import (
     GenerateResponse,
     IndexDetails,
     IndexInfo,
+    LookupResult,
     PassageResult,
     TimingsResult,
     UsageResult,
 )
 
 
-def generate_response(answer: Answer, version: IndexVersion) -> GenerateResponse:
-    """A finished answer."""
+def generate_response(
+    answer: Answer, version: IndexVersion, lookups: list[LookupResult] | None = None
+) -> GenerateResponse:
+    """A finished answer, to be sent without its unset fields; `lookups` where they were asked for."""
+    reported = {} if lookups is None else {"lookups": lookups}
     return GenerateResponse(
         answer=answer.text,
         citations=[citation_result(citation) for citation in answer.citations],
@@ -27,6 +31,7 @@ def generate_response(answer: Answer, version: IndexVersion) -> GenerateResponse
         usage=UsageResult(**asdict(answer.usage)),
         timings=TimingsResult(**asdict(answer.timings)),
         index=index_info(version),
+        **reported,
     )
 
 

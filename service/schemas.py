@@ -73,6 +73,9 @@ class GenerateRequest(AnswerLookups):
     top_p: float = Field(default=1.0, gt=0, le=1, description="Sample from the likeliest tokens with this joint mass.")
     seed: int | None = Field(default=None, ge=0, lt=2**63, description="The same seed samples the same answer.")
     stream: bool = Field(default=False, description="Answer with server-sent events while the answer is written.")
+    lookups: bool = Field(
+        default=False, description="Report each lookup: where in the answer, what it found, and where on the map."
+    )
 
     @model_validator(mode="after")
     def _asks_something(self) -> Self:
@@ -156,6 +159,36 @@ class CitationResult(BaseModel):
     )
 
 
+class MapPoint(BaseModel):
+    """A place on the map of an index."""
+
+    model_config = _RESPONSE
+
+    x: float = Field(description="Along the direction in which the index's vectors differ most.")
+    y: float = Field(description="Along the second such direction.")
+
+
+class LookupHit(BaseModel):
+    """A passage that a lookup found."""
+
+    model_config = _RESPONSE
+
+    id: str = Field(description="Id of the passage.")
+    score: float = Field(description="Inner product of query state and sequence embedding.")
+    point: MapPoint | None = Field(description="The passage on the map; null where the index has no map.")
+
+
+class LookupResult(BaseModel):
+    """A lookup that an answer made."""
+
+    model_config = _RESPONSE
+
+    at: int = Field(description="Where it was made, in Unicode code points of the answer.")
+    used: bool = Field(description="Whether its best passage was put before Gen; false below `min_score`.")
+    query: MapPoint | None = Field(description="The query state on the map; null where the index has no map.")
+    passages: list[LookupHit] = Field(description="What it found, best first, `top_k` at most.")
+
+
 class UsageResult(BaseModel):
     """Tokens and lookups of one answer."""
 
@@ -197,6 +230,9 @@ class GenerateResponse(BaseModel):
     usage: UsageResult
     timings: TimingsResult
     index: IndexInfo
+    lookups: list[LookupResult] | None = Field(
+        default=None, description="The lookups in the order made; there only where the request asked for them."
+    )
 
 
 class RetrieveResponse(BaseModel):

@@ -1,7 +1,7 @@
 """An answer as server-sent events: `token`, `retrieval`, `citation`, then `done` or `error`."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -33,7 +33,7 @@ STREAM_DESCRIPTION: dict[str, Any] = {
     },
 }
 
-Finish = Callable[[Answer], GenerateResponse]
+Finish = Callable[[Answer], Awaitable[GenerateResponse]]
 
 
 class EventStream(EventSourceResponse):
@@ -84,14 +84,14 @@ async def _messages(
     first: Event, rest: AsyncGenerator[Event, None], finish: Finish, request_id: str
 ) -> AsyncGenerator[ServerSentEvent, None]:
     try:
-        yield _message(first, finish)
+        yield await _message(first, finish)
         async for event in rest:
-            yield _message(event, finish)
+            yield await _message(event, finish)
     except Exception as error:  # noqa: BLE001 - the status line is out, so an event is the only way left to tell the client
         yield _encoded("error", problem_of(error, request_id))
 
 
-def _message(event: Event, finish: Finish) -> ServerSentEvent:
+async def _message(event: Event, finish: Finish) -> ServerSentEvent:
     match event:
         case TokenEvent(text):
             return _encoded("token", TokenData(text=text))
@@ -100,8 +100,8 @@ def _message(event: Event, finish: Finish) -> ServerSentEvent:
         case CitationEvent(citation):
             return _encoded("citation", citation_result(citation))
         case DoneEvent(answer):
-            return _encoded("done", finish(answer))
+            return _encoded("done", await finish(answer))
 
 
 def _encoded(event: str, data: BaseModel) -> ServerSentEvent:
-    return ServerSentEvent(data.model_dump_json(), event=event, sep="\n")
+    return ServerSentEvent(data.model_dump_json(exclude_unset=True), event=event, sep="\n")

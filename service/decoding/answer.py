@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from semiparametric.formats import Passage
 from service.decoding.loop import FinishReason
 
@@ -30,6 +33,22 @@ class Citation:
     passage_id: str
     score: float
     probability: float
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A lookup that an answer made.
+
+    at: code points of the answer that were written before it.
+    query: what was compared with the store's vectors, `float32[d]`; two lookups are not compared by it.
+    found: what it reported, best first.
+    used: whether the best one was put before Gen; false where it scored too low or had no room.
+    """
+
+    at: int
+    query: NDArray[np.float32] = field(compare=False)
+    found: list[ScoredPassage]
+    used: bool
 
 
 @dataclass(frozen=True)
@@ -69,11 +88,12 @@ class Timings:
 
 @dataclass(frozen=True)
 class Answer:
-    """A finished answer; `passages` are those it used, in order of first use."""
+    """A finished answer; `passages` are those it used, in order of first use; `lookups` stand in the order made."""
 
     text: str
     citations: list[Citation]
     passages: list[ScoredPassage]
+    lookups: list[Lookup]
     finish_reason: FinishReason
     usage: Usage
     timings: Timings
@@ -88,6 +108,7 @@ class Draft:
 
     citations: list[Citation] = field(default_factory=list)
     passages: list[ScoredPassage] = field(default_factory=list)
+    lookups: list[Lookup] = field(default_factory=list)
     _pieces: list[str] = field(default_factory=list)
     _length: int = 0
     _cited: ScoredPassage | None = None
@@ -116,6 +137,10 @@ class Draft:
         self._pieces.append(piece)
         self._length += len(piece)
         return piece
+
+    def looked_up(self, query: NDArray[np.float32], found: list[ScoredPassage], *, used: bool) -> None:
+        """A lookup was made here."""
+        self.lookups.append(Lookup(self._length, query, found, used))
 
     def open(self, found: ScoredPassage) -> None:
         """What follows is cited to `found`."""

@@ -115,26 +115,28 @@ class Run:
         used = set() if request.repeat_passages else {passage.row for passage in self.draft.passages}
         searching_since = perf_counter()
         times.state_s = searching_since - times.started if self.lookups.by_state else 0.0
-        found = await asyncio.to_thread(
-            self.lookups.find,
-            state,
-            request.question,
-            self.draft.text,
-            top_k=request.top_k,
-            rows=request.rows,
-            used=used,
-        )
+        query = await asyncio.to_thread(self.lookups.query, state, request.question, self.draft.text)
+        found = await asyncio.to_thread(self.lookups.find, query, top_k=request.top_k, rows=request.rows, used=used)
         times.searched(perf_counter() - searching_since, found)
         self.timings.lookup += times.search_s
-        if not found or (request.min_score is not None and found[0].score < request.min_score):
-            times.outcome = "withdrawn"
-            self.loop.withdraw()
-            return []
-        if not self.loop.insert(self.codec.passage(found[0].passage)):
-            times.outcome = "no_room"
+        fits = self._insert(found, times)
+        self.draft.looked_up(query, found, used=fits)
+        if not fits:
             return []
         self.draft.open(found[0])
         return found
+
+    def _insert(self, found: list[ScoredPassage], times: LookupTimes) -> bool:
+        """Put the best passage before Gen; false where it is not good enough or has no room."""
+        least = self.request.min_score
+        if not found or (least is not None and found[0].score < least):
+            times.outcome = "withdrawn"
+            self.loop.withdraw()
+            return False
+        fits = self.loop.insert(self.codec.passage(found[0].passage))
+        if not fits:
+            times.outcome = "no_room"
+        return fits
 
     async def _query_state(self) -> NDArray[np.float32]:
         waiting_since = perf_counter()
@@ -156,4 +158,4 @@ class Run:
         self.timeline.ending = end.reason
         self.timings.total = perf_counter() - self.timeline.started
         draft = self.draft
-        return Answer(draft.text, draft.citations, draft.passages, end.reason, self.usage, self.timings)
+        return Answer(draft.text, draft.citations, draft.passages, draft.lookups, end.reason, self.usage, self.timings)

@@ -9,6 +9,7 @@ from fastapi import Depends, HTTPException, Request
 from service.index_version import IndexVersion
 from service.indexes import ServedIndex
 from service.keys.key import Access
+from service.maps import Maps
 from service.problems import MEDIA_TYPE
 from service.resources import Resources
 from service.settings import ServeSettings
@@ -25,6 +26,11 @@ def loaded(request: Request) -> Resources:
 def configured(request: Request) -> ServeSettings:
     """The settings of the app."""
     return cast(ServeSettings, request.app.state.settings)
+
+
+def drawn(request: Request) -> Maps:
+    """The maps of the app."""
+    return cast(Maps, request.app.state.maps)
 
 
 _SHOWN_CHARACTERS = 80
@@ -77,6 +83,7 @@ def admin(request: Request) -> None:
 Loaded = Annotated[Resources, Depends(loaded)]
 Configured = Annotated[ServeSettings, Depends(configured)]
 ReadableIndexes = Annotated[Readable, Depends(readable)]
+Drawn = Annotated[Maps, Depends(drawn)]
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
