@@ -32,9 +32,9 @@ class Plane:
 
 
 def fit_plane(vectors: NDArray[np.float32]) -> Plane:
-    """The plane of vectors `float32[n, d]`, of at most `_FITTED` of them, evenly spaced; the same on every call."""
+    """The plane of one or more vectors `float32[n, d]`, fitted to at most `_FITTED` of them; always the same."""
     fitted = vectors[evenly_spaced(len(vectors), _FITTED)].astype(np.float64)
-    origin = fitted.mean(axis=0) if len(fitted) else np.zeros(vectors.shape[1])
+    origin = fitted.mean(axis=0)
     return Plane(origin, _directions(fitted - origin))
 
 
@@ -52,7 +52,7 @@ def _directions(centred: NDArray[np.float64]) -> NDArray[np.float64]:
     wide = n < d
     products = centred @ centred.T if wide else centred.T @ centred
     variances, vectors = np.linalg.eigh(products)
-    floor = np.finfo(np.float64).eps * max(n, d) * variances.max(initial=0.0)
+    floor = np.finfo(np.float64).eps * max(n, d) * variances.max()
     for axis, number in zip(axes, range(len(variances) - 1, -1, -1), strict=False):
         if variances[number] > floor:
             direction = centred.T @ vectors[:, number] if wide else vectors[:, number]

@@ -58,9 +58,13 @@ async def answer_of(engine: Engine, store: PassageStore | None, gen: Gen, reques
 
 def without_measures(answer: Answer) -> Answer:
     """The answer without times, and without scores, whose last digits depend on the batch."""
+    lookups = [
+        replace(lookup, found=[replace(passage, score=0, probability=0) for passage in lookup.found])
+        for lookup in answer.lookups
+    ]
     passages = [replace(passage, score=0, probability=0) for passage in answer.passages]
     citations = [replace(citation, score=0, probability=0) for citation in answer.citations]
-    return replace(answer, timings=Timings(), passages=passages, citations=citations)
+    return replace(answer, timings=Timings(), passages=passages, citations=citations, lookups=lookups)
 
 
 def scores_of(answers: Sequence[Answer]) -> list[float]:
@@ -148,6 +152,28 @@ async def test_events_tell_the_answer_in_order(tiny_pair: Path, index: Path) -> 
         assert answer.timings.total >= answer.timings.prefill + answer.timings.decode + answer.timings.lookup > 0
 
 
+async def test_lookups_say_where_they_were_made_and_what_was_compared(tiny_pair: Path, index: Path) -> None:
+    gen = lively_gen(tiny_pair)
+    request = GenerationRequest(QUESTIONS[0], retrieval="first", top_k=2, max_new_tokens=60)
+    with Store.open(index) as store:
+        async with running(gen) as engine:
+            events = await events_of(engine, store, gen, request)
+        done = events[-1]
+        assert isinstance(done, DoneEvent)
+        lookups = done.answer.lookups
+        assert len(lookups) > 1
+        for lookup in lookups:
+            best = lookup.found[0]
+            assert best.score == pytest.approx(lookup.query @ store.vectors(np.array([best.row]))[0], abs=1e-5)
+    written, made = 0, []
+    for event in events:
+        if isinstance(event, TokenEvent):
+            written += len(event.text)
+        elif isinstance(event, RetrievalEvent):
+            made.append((written, event.passages, True))
+    assert [(lookup.at, lookup.found, lookup.used) for lookup in lookups] == made
+
+
 async def test_no_passage_comes_twice_unless_asked(tiny_pair: Path, index: Path) -> None:
     gen = lively_gen(tiny_pair)
     with Store.open(index) as store:
@@ -204,6 +230,7 @@ async def test_a_lookup_below_min_score_leaves_the_answer_as_if_it_had_never_bee
     assert isinstance(done, DoneEvent)
     assert not any(isinstance(event, RetrievalEvent | CitationEvent) for event in events)
     assert done.answer.finish_reason == "no_evidence"
+    assert [(lookup.at, lookup.used) for lookup in done.answer.lookups] == [(0, False)]
     assert done.answer.text == never.text
     assert never.finish_reason in {"stop", "length"}
     assert (done.answer.usage.retrievals, never.usage.retrievals) == (1, 0)

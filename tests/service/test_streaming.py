@@ -32,7 +32,7 @@ class Events:
             self.closed = True
 
 
-def finish(_answer: Answer) -> GenerateResponse:
+async def finish(_answer: Answer) -> GenerateResponse:
     return GenerateResponse.model_validate(examples.ANSWER)
 
 
