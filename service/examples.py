@@ -54,7 +54,7 @@ ANSWER: dict[str, JsonValue] = {
 }
 
 MAP: dict[str, JsonValue] = {
-    "index": _INDEX,
+    "index": INDEX_INFO,
     "count": 7258,
     "share": 0.21,
     "passages": [

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_FITTED = 2048
-"""Vectors that a plane is fitted to, at most: its time grows with the cube of the smaller of number and dimension."""
+_LARGEST = 1024
+"""The time of a fit grows with the cube of the smaller of number and dimension: it is this at most."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,12 @@ class Plane:
 
 
 def fit_plane(vectors: NDArray[np.float32]) -> Plane:
-    """The plane of one or more vectors `float32[n, d]`, fitted to at most `_FITTED` of them; always the same."""
-    fitted = vectors[evenly_spaced(len(vectors), _FITTED)].astype(np.float64)
+    """The plane of one or more vectors `float32[n, d]`; always the same.
+
+    It is fitted to all of them, or where they have more than `_LARGEST` dimensions to so many of them, evenly spaced.
+    """
+    num_fitted = len(vectors) if vectors.shape[1] <= _LARGEST else _LARGEST
+    fitted = vectors[evenly_spaced(len(vectors), num_fitted)].astype(np.float64)
     origin = fitted.mean(axis=0)
     return Plane(origin, _directions(fitted - origin))
 

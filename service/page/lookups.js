@@ -2,13 +2,13 @@
 import { element, isolated } from "./dom.js";
 import { hueOf } from "./passages.js";
 
-export function lookupItem({ query, passages, used, number }, show) {
+export function lookupItem({ query, passages, used, number, order }, show) {
   const found = passages.map(({ title, score, point }, place) => {
     const label = used && place === 0 ? [element("span", { class: "number" }, `${number}`), isolated(title)] : [isolated(title)];
     const button = pointButton(point, show, ...label);
     return element("li", {}, button, element("span", { class: "score" }, score.toFixed(3)));
   });
-  const head = pointButton(query, show, "Query state");
+  const head = pointButton(query, show, `Query state ${order}`);
   const verdict = used ? "" : passages.length ? ", nothing scored high enough" : ", nothing found";
   return element("li", { class: used ? hueOf(number) : "unused" }, head, verdict, element("ul", {}, ...found));
 }

@@ -205,7 +205,7 @@ function drawnLookups(lookups, trace) {
     query,
     used: used && passages.length > 0,
     order: place + 1,
-    name: `Query state of lookup ${place + 1}`,
+    name: `Query state ${place + 1}`,
     number: used ? trace.numbers.get(passages[0].id) : null,
     passages: passages.map(({ id, score, point }) => ({ id, score, point, title: titles.get(id) ?? id })),
   }));

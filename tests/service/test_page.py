@@ -74,6 +74,11 @@ async def test_every_file_of_the_page_is_served_with_its_type_and_the_policy(cli
         assert again.status_code == 304
 
 
+def test_all_modules_are_loaded_at_once_and_not_one_after_another_as_each_names_the_next() -> None:
+    modules = {f"page/{path.name}" for path in FOLDER.glob("*.js") if path.name != "theme.js"}
+    assert modules <= set(markup().references)
+
+
 async def test_everything_the_page_refers_to_is_its_own_and_there(client: httpx.AsyncClient) -> None:
     parsed = markup()
     files = {name for name in parsed.references if name.startswith("page/")}

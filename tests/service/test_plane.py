@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from service import plane as plane_module
 from service.plane import evenly_spaced, fit_plane
 
 
@@ -42,10 +43,12 @@ def test_the_same_vectors_give_the_same_plane_bit_for_bit_and_its_sign_is_settle
         assert axis[np.abs(axis).argmax()] > 0
 
 
-def test_many_vectors_are_fitted_by_some_that_are_evenly_spaced() -> None:
-    vectors = uneven(5000, 6)
-    expected = fit_plane(vectors[evenly_spaced(5000, 2048)])
+def test_vectors_of_many_dimensions_are_fitted_by_some_that_are_evenly_spaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plane_module, "_LARGEST", 16)
+    vectors = uneven(200, 17)
+    expected = fit_plane(vectors[evenly_spaced(200, 16)])
     assert np.array_equal(fit_plane(vectors).axes, expected.axes)
+    assert not np.array_equal(fit_plane(vectors[:, :16]).axes, fit_plane(vectors[evenly_spaced(200, 16), :16]).axes)
 
 
 @pytest.mark.parametrize(("count", "dimension"), [(1, 4), (5, 1)])
