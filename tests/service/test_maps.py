@@ -132,7 +132,9 @@ async def test_a_map_is_made_once_for_a_version_and_goes_with_it(tmp_path: Path,
             added=[], vectors=np.empty((0, 32), np.float32), deleted_ids=["lamp"], build=first.store.manifest.build
         )
     second = opened()
-    ids = [passage.id for passage in MapResponse.model_validate_json((await made.of(second)).document).passages]
+    drawn = await made.of(second)
+    assert drawn is not None
+    ids = [passage.id for passage in MapResponse.model_validate_json(drawn.document).passages]
     assert ids == ["tide", "wheel", "trap"]
     assert len(made._maps) == 2
     for version in (first, second):

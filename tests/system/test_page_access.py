@@ -1,7 +1,5 @@
 """The page for everybody: by keyboard alone, for screen readers, on a phone, zoomed, light and dark."""
 
-from collections.abc import Iterator
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
@@ -22,7 +20,7 @@ def violations(page: Page) -> list[str]:
 
 
 @pytest.fixture(params=["light", "dark"])
-def themed(request: pytest.FixtureRequest, page: Page) -> Iterator[Page]:
+def themed(request: pytest.FixtureRequest, page: Page) -> Page:
     page.emulate_media(color_scheme=request.param)
     return page
 

@@ -89,12 +89,12 @@ def test_leaving_a_stream_early_cancels_it(page: Page) -> None:
 def test_offsets_are_code_points_as_in_python(page: Page) -> None:
     dice = random.Random(0)
     alphabet = "ab \n🗼👩\u200d👧é灯\u202eש🌊"
-    cases = []
+    cases: list[tuple[str, list[dict[str, int]]]] = []
     for _ in range(200):
         answer = "".join(dice.choices(alphabet, k=dice.randrange(1, 30)))
         cuts = sorted(dice.sample(range(len(answer) + 1), k=min(len(answer) + 1, 4)))
         spans = [{"start": start, "end": end} for start, end in zip(cuts[::2], cuts[1::2], strict=False)]
-        cases.append([answer, spans])
+        cases.append((answer, spans))
     body = "return given.map(([answer, spans]) => module.slicesOf(answer, spans));"
     for (answer, spans), slices in zip(cases, module(page, "codepoints.js", body, cases), strict=True):
         assert "".join(one["text"] for one in slices) == answer
