@@ -49,6 +49,7 @@ route();
 async function load() {
   try {
     indexes.offer(await getJson("indexes"));
+    $("problem").hidden = true;
   } catch (error) {
     if (error instanceof Refusal && error.problem.status === 401) settings.askForKey();
     else showProblem($("problem"), error, settings, load);

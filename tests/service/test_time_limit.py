@@ -115,7 +115,7 @@ async def test_a_stream_that_takes_too_long_ends_with_an_error_event() -> None:
     assert source.closed
 
 
-def finish(_answer: Answer) -> GenerateResponse:
+async def finish(_answer: Answer) -> GenerateResponse:
     raise AssertionError
 
 

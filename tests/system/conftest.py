@@ -5,10 +5,9 @@ import inspect
 import os.path
 import shutil
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FunctionType
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -46,7 +45,7 @@ def docstring_passages() -> list[Passage]:
     ]
 
 
-def public_module(function: FunctionType) -> str:
+def public_module(function: Callable[..., object]) -> str:
     """The module that a function is documented in: `os.path` for those of its platform."""
     name = function.__module__
     return "os.path" if name in {"genericpath", "posixpath"} else name
@@ -54,12 +53,18 @@ def public_module(function: FunctionType) -> str:
 
 @pytest.fixture(scope="session")
 def page_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChildService]:
+    """One service for all tests of the page."""
+    with service_of_the_page(tmp_path_factory.mktemp("page")) as service:
+        yield service
+
+
+@contextmanager
+def service_of_the_page(folder: Path, more: Sequence[str] = ()) -> Iterator[ChildService]:
     """It has two places and no queue, so that two long answers make it busy."""
-    folder = tmp_path_factory.mktemp("page")
-    python = build_small_index(NANO, folder / "python", docstring_passages(), name="python")
-    hostile = build_small_index(NANO, folder / "hostile", HOSTILE, name="hostile")
+    python = build_small_index(NANO, folder / "python", passages=docstring_passages(), name="python")
+    hostile = build_small_index(NANO, folder / "hostile", passages=HOSTILE, name="hostile")
     options = ["--pair", str(NANO), "--index", str(python), "--index", str(hostile), "--port", "0", "--threads", "1"]
-    with child_service([*options, "--max-sessions", "2", "--queue", "0"], folder / "log") as service:
+    with child_service([*options, "--max-sessions", "2", "--queue", "0", *more], folder / "log") as service:
         service.wait_until_ready()
         yield service
 
@@ -94,7 +99,8 @@ def opened(browser: Browser, url: str) -> Iterator[Page]:
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
     page.goto(url)
-    expect(page.locator("#serving")).not_to_be_empty(timeout=60_000)
+    loaded = page.locator("#serving:not(:empty), dialog[open]")  # the line of the index, or the question for a key
+    expect(loaded.first).to_be_attached(timeout=60_000)
     yield page
     context.close()
     assert wrong == []

@@ -6,13 +6,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from cosup.child_service import ChildService
-from tests.system.conftest import HOSTILE
+from service.keys.key_file import create_key
+from tests.system.conftest import HOSTILE, opened, service_of_the_page
 
 pytestmark = pytest.mark.system
 
@@ -306,28 +308,34 @@ def test_an_error_in_the_middle_of_an_answer_is_said_with_its_request(page: Page
     expect(page.get_by_role("alert")).to_contain_text("Request r-1")
 
 
-def test_a_key_is_asked_for_only_after_a_401_and_sent_from_then_on(page: Page) -> None:
+def test_no_key_is_asked_for_where_none_is_needed(page: Page) -> None:
     page.get_by_role("button", name="Settings").click()
     expect(page.get_by_label("Access key")).to_be_hidden()
-    page.keyboard.press("Escape")
-    problem = {"title": "No access", "status": 401, "detail": "send a key"}
 
-    def guard(route: Route) -> None:
-        if route.request.headers.get("authorization") == "Bearer cosup_key":
-            route.continue_()
-        else:
-            route.fulfill(status=401, json=problem, content_type="application/problem+json")
 
-    page.route("**/generate", guard)
-    ask(page)
-    page.get_by_role("button", name="Enter a key").click()
-    expect(page.get_by_label("Access key")).to_be_focused()
-    page.keyboard.type("cosup_key")
-    page.keyboard.press("Enter")
-    answered(page)
-    stored = "[JSON.stringify(sessionStorage), JSON.stringify(localStorage)].map((one) => one.includes('cosup_key'))"
-    assert page.evaluate(stored) == [True, False]
-    assert "cosup_key" not in page.url
+def test_a_key_is_asked_for_where_one_is_needed_and_opens_its_indexes_alone(browser: Browser, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    secret = create_key(keys, "reader", ["python"]).get_secret_value()
+    with (
+        service_of_the_page(tmp_path, ["--keys", str(keys)]) as service,
+        opened(browser, service.url) as page,
+    ):
+        expect(page.get_by_role("dialog")).to_be_visible()
+        expect(page.get_by_label("Access key")).to_be_focused()
+        page.keyboard.type("wrong")
+        page.keyboard.press("Enter")
+        expect(page.get_by_label("Access key")).to_be_focused()
+        page.get_by_label("Access key").fill(secret)
+        page.keyboard.press("Enter")
+        expect(page.locator("#serving")).to_contain_text("Index python")
+        expect(page.locator(".chooser")).to_be_hidden()
+        answered(page)
+        stored = "secret => [sessionStorage, localStorage].map((one) => JSON.stringify(one).includes(secret))"
+        assert page.evaluate(stored, secret) == [True, False]
+        assert secret not in page.url
+        page.reload()
+        page.get_by_role("link", name="Map").click()
+        expect(page.locator("#map-about")).to_contain_text("Each dot")
 
 
 @pytest.mark.bad_input
