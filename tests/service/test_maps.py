@@ -102,6 +102,14 @@ async def test_a_stream_reports_them_in_its_last_event(client: httpx.AsyncClient
     assert json.loads(last[1].removeprefix("data: "))["lookups"] == whole["lookups"]
 
 
+async def test_each_answer_of_a_batch_reports_its_own(client: httpx.AsyncClient) -> None:
+    body = {"questions": [QUESTION, "When does the tide turn?"], "max_new_tokens": 4, "retrieval": "first"}
+    reply = await client.post("/generate", json=body | {"lookups": True})
+    assert [len(answer["lookups"]) for answer in reply.json()["answers"]] == [1, 1]
+    reply = await client.post("/generate", json=body)
+    assert all("lookups" not in answer for answer in reply.json()["answers"])
+
+
 async def test_an_answer_without_lookups_reports_none_and_one_that_was_not_asked_says_nothing(
     client: httpx.AsyncClient,
 ) -> None:
