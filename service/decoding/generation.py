@@ -97,8 +97,7 @@ async def retrieve(
     times.started = perf_counter()
     state = await _state_after(engine, [*prompt, codec.control.ret], times) if lookups.by_state else None
     searching_since = perf_counter()
-    looked_up_with = await asyncio.to_thread(lookups.query, state, query, "")
-    found = await asyncio.to_thread(lookups.find, looked_up_with, top_k=top_k, rows=rows)
+    _, found = await asyncio.to_thread(lookups.find, state, query, "", top_k=top_k, rows=rows)
     times.searched(perf_counter() - searching_since, found)
     return found
 

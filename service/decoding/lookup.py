@@ -85,27 +85,31 @@ class Lookups:
         """Whether Gen's query state is needed."""
         return self._query_encoder is None
 
-    def query(self, state: NDArray[np.float32] | None, question: str, answer: str) -> NDArray[np.float32]:
-        """What is compared with the store's vectors, `float32[d]`: Gen's state or, without one, the text so far.
+    def find(
+        self,
+        state: NDArray[np.float32] | None,
+        question: str,
+        answer: str,
+        *,
+        top_k: int,
+        rows: NDArray[np.int64] | None = None,
+        used: Set[int] = frozenset(),
+    ) -> tuple[NDArray[np.float32], list[ScoredPassage]]:
+        """What is compared with the store's vectors, `float32[d]`, and what `look_up` finds with it.
 
-        It may encode that text, so call it in a thread.
+        That is Gen's state or, without one, the text so far. It may encode that text and it searches, so call it in a
+        thread.
         """
+        query = self._query(state, question, answer)
+        spec = self._spec
+        return query, look_up(self._store, query, top_k=top_k, temperature=spec.temperature, rows=rows, used=used)
+
+    def _query(self, state: NDArray[np.float32] | None, question: str, answer: str) -> NDArray[np.float32]:
         if state is None and self._query_encoder is not None:
             state = self._query_encoder.encode([query_text(question, answer)])[0]
         if state is None:
             raise PairError("a lookup by state was asked for without a state")
         return self._fitted(state)
-
-    def find(
-        self,
-        query: NDArray[np.float32],
-        *,
-        top_k: int,
-        rows: NDArray[np.int64] | None = None,
-        used: Set[int] = frozenset(),
-    ) -> list[ScoredPassage]:
-        """As `look_up`, for what `query` gave. It searches, so call it in a thread."""
-        return look_up(self._store, query, top_k=top_k, temperature=self._spec.temperature, rows=rows, used=used)
 
     def _fitted(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
         """The leading dimensions that the store has, as they are compared."""

@@ -115,8 +115,15 @@ class Run:
         used = set() if request.repeat_passages else {passage.row for passage in self.draft.passages}
         searching_since = perf_counter()
         times.state_s = searching_since - times.started if self.lookups.by_state else 0.0
-        query = await asyncio.to_thread(self.lookups.query, state, request.question, self.draft.text)
-        found = await asyncio.to_thread(self.lookups.find, query, top_k=request.top_k, rows=request.rows, used=used)
+        query, found = await asyncio.to_thread(
+            self.lookups.find,
+            state,
+            request.question,
+            self.draft.text,
+            top_k=request.top_k,
+            rows=request.rows,
+            used=used,
+        )
         times.searched(perf_counter() - searching_since, found)
         self.timings.lookup += times.search_s
         fits = self._insert(found, times)
