@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
-from semiparametric.errors import CosupError, InputError
+from semiparametric.errors import InputError
 from service.decoding.answer import Answer
 from service.decoding.engine import Sampling
-from service.decoding.events import DoneEvent, Event
+from service.decoding.events import Event
 from service.decoding.request import GenerationRequest
 from service.index_version import IndexVersion
 from service.maps import Maps
@@ -55,15 +54,6 @@ def generation_request(body: GenerateRequest, version: IndexVersion, settings: S
         max_new_tokens=max_new_tokens,
         sampling=Sampling(body.temperature, body.top_p, body.seed),
     )
-
-
-async def whole_answer(events: AsyncGenerator[Event, None]) -> Answer:
-    """Read the events to their end; the answer."""
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, DoneEvent):
-                return event.answer
-    raise CosupError("the answer ended without its last event")
 
 
 async def finished(body: GenerateRequest, answer: Answer, version: IndexVersion, maps: Maps) -> GenerateResponse:

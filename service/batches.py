@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from semiparametric.errors import BusyError, DeadlineError, InputError
-from service.answering import finished, generation_request, whole_answer
+from service.answering import finished, generation_request
+from service.decoding.events import whole_answer
 from service.index_version import IndexVersion
 from service.maps import Maps
 from service.problems import problem_of

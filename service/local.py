@@ -4,15 +4,14 @@ All questions go through the decoding engine, as many at a time as it has places
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from semiparametric.errors import CosupError, InputError
+from semiparametric.errors import InputError
 from service.decoding.answer import Answer, ScoredPassage
 from service.decoding.engine import Sampling
-from service.decoding.events import DoneEvent, Event
+from service.decoding.events import whole_answer
 from service.decoding.loop import Retrieval
 from service.decoding.request import GenerationRequest
 from service.resources import Resources, open_resources
@@ -134,14 +133,6 @@ async def _reply(resources: Resources, ask: Ask) -> Reply:
             sampling=Sampling(ask.temperature, ask.top_p, ask.seed),
             instruction=ask.instruction,
         )
-        return Reply(found, await _answer(resources.generate(version, request)))
+        return Reply(found, await whole_answer(resources.generate(version, request)))
     except InputError as error:
         return Reply(None, None, str(error))
-
-
-async def _answer(answering: AsyncGenerator[Event, None]) -> Answer:
-    async with aclosing(answering) as events:
-        async for event in events:
-            if isinstance(event, DoneEvent):
-                return event.answer
-    raise CosupError("the answer ended without its last event")

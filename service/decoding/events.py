@@ -1,7 +1,10 @@
 """The events of one answer, in the order in which they happen."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 
+from semiparametric.errors import CosupError
 from service.decoding.answer import Answer, Citation, ScoredPassage
 
 
@@ -34,3 +37,16 @@ class DoneEvent:
 
 
 Event = TokenEvent | RetrievalEvent | CitationEvent | DoneEvent
+
+
+async def whole_answer(events: AsyncGenerator[Event, None]) -> Answer:
+    """Read the events to their end and close them; the answer.
+
+    Raises:
+        CosupError: They ended without it.
+    """
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, DoneEvent):
+                return event.answer
+    raise CosupError("the answer ended without its last event")

@@ -5,8 +5,9 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Request, Response
 
-from service.answering import begin_answer, whole_answer
+from service.answering import begin_answer
 from service.decoding.answer import Answer
+from service.decoding.events import whole_answer
 from service.disconnects import while_connected
 from service.openai_api.chat import asked_chat, fields_called, names_in
 from service.openai_api.chat_replies import ChatReply

@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, Request, Response
 
-from service.answering import begin_answer, finished, whole_answer
+from service.answering import begin_answer, finished
 from service.batches import answer_batch
 from service.decoding.answer import Answer
+from service.decoding.events import whole_answer
 from service.disconnects import while_connected
 from service.refusals import request_id_of
 from service.routes.context import Configured, Drawn, Loaded, ReadableIndexes, problems
