@@ -14,6 +14,7 @@ from vllm.v1.sample.logits_processor import LogitsProcessor
 from benchmarks.decoding_scene import CITED, PLAIN, Scene
 from service.engines.vllm.engine import VllmEngine
 from service.engines.vllm.protocol import FORBIDDEN, PROCESSOR
+from service.engines.vllm.worker import Ids, follow
 
 SHAPE = "benchmark_shape"  # in vLLM's additional_config: the ids of [Ret], [Cs], [Ce] and EOS
 
@@ -46,33 +47,20 @@ class Scheduled(LogitsProcessor):  # type: ignore[misc]  # vLLM is not there whe
 
     def __init__(self, vllm_config: Any, *_: Any) -> None:
         self._shape: list[int] = vllm_config.additional_config[SHAPE]
-        self._requests: dict[int, tuple[list[int], list[int], list[int]]] = {}  # forbidden, prompt and new ids, by row
+        self._requests: dict[int, tuple[list[int], Ids]] = {}  # what is forbidden, and the ids, by row
 
     def is_argmax_invariant(self) -> bool:
         """It is not."""
         return False
 
     def update_state(self, batch_update: Any) -> None:
-        """The batch has changed: removed, added, moved, in this order."""
-        if batch_update is None:
-            return
-        for row in batch_update.removed:
-            self._requests.pop(row, None)
-        for row, params, prompt, new in batch_update.added:
-            self._requests.pop(row, None)
-            if FORBIDDEN in (params.extra_args or {}):
-                self._requests[row] = (params.extra_args[FORBIDDEN], prompt, new)
-        for source, target, direction in batch_update.moved:
-            arriving, leaving = self._requests.pop(source, None), self._requests.pop(target, None)
-            if arriving is not None:
-                self._requests[target] = arriving
-            if leaving is not None and direction.name == "SWAP":
-                self._requests[source] = leaving
+        """The batch has changed."""
+        follow(self._requests, batch_update, _forbidden_and_ids)
 
     def apply(self, logits: Tensor) -> Tensor:
         """Force a token or ban all that are not free, in place."""
         ret, cs, ce, eos = self._shape
-        for row, (forbidden, prompt, new) in self._requests.items():
+        for row, (forbidden, (prompt, new)) in self._requests.items():
             if row >= len(logits) or (new and new[-1] == ret):
                 continue
             is_cited = prompt[-1] == cs
@@ -83,6 +71,12 @@ class Scheduled(LogitsProcessor):  # type: ignore[misc]  # vLLM is not there whe
             else:
                 logits[row, self._shape] = -torch.inf
         return logits
+
+
+def _forbidden_and_ids(params: SamplingParams, ids: Ids) -> tuple[list[int], Ids] | None:
+    """Of our sessions' requests that decode; None of others."""
+    forbidden = (params.extra_args or {}).get(FORBIDDEN)
+    return None if forbidden is None else (forbidden, ids)
 
 
 async def write_plainly(

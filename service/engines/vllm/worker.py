@@ -1,8 +1,9 @@
 """What runs inside vLLM's worker processes: hard masks, and the query states that requests ask for."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +13,11 @@ from vllm.v1.sample.logits_processor import LogitsProcessor
 from service.decoding.engine import Sampling
 from service.engines.sampling import Choice, choice_at, mask_out, sample
 from service.engines.vllm.protocol import ARCHITECTURES, FORBIDDEN, LOOKUP, PREFIX, SAMPLING, STATE
+
+Ids = tuple[list[int], list[int]]
+"""A request's prompt and its new tokens, which grow."""
+
+Kept = TypeVar("Kept")
 
 _MOST_KEPT = 4096  # states that nobody fetched: their clients died between asking and fetching
 
@@ -59,16 +65,16 @@ rows = Rows()  # one for each worker process, as there is one model
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a request asks of the processor. `ids` are lists of its prompt and its new tokens, which grow."""
+    """What a request asks of the processor."""
 
     forbidden: frozenset[int]
     sampling: Sampling | None
     name: str | None
     lookup: tuple[int, int] | None
-    ids: tuple[list[int], list[int]]
+    ids: Ids
 
     @classmethod
-    def of(cls, params: SamplingParams, ids: tuple[list[int], list[int]]) -> "_Asked | None":
+    def of(cls, params: SamplingParams, ids: Ids) -> "_Asked | None":
         """None where a request asks nothing."""
         extra = params.extra_args or {}
         if not extra.keys() & {FORBIDDEN, SAMPLING, STATE}:
@@ -117,18 +123,8 @@ class GenProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not there 
         return False
 
     def update_state(self, batch_update: Any) -> None:
-        """The batch has changed: removed, added, moved, in this order."""
-        if batch_update is None:
-            return
-        for row in batch_update.removed:
-            self._asked.pop(row, None)
-        for row, params, prompt_ids, output_ids in batch_update.added:
-            self._put(row, _Asked.of(params, (prompt_ids or [], output_ids)))
-        for source, target, direction in batch_update.moved:
-            arriving, leaving = self._asked.pop(source, None), self._asked.pop(target, None)
-            self._put(target, arriving)
-            if direction.name == "SWAP":
-                self._put(source, leaving)
+        """The batch has changed."""
+        follow(self._asked, batch_update, _Asked.of)
 
     def apply(self, logits: Tensor) -> Tensor:
         """Mask `logits[n, vocabulary]` in place, choose where a request samples, keep the states that were asked for.
@@ -145,10 +141,32 @@ class GenProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not there 
                     _force(logits, row, request.lookup[1])
         return logits
 
-    def _put(self, row: int, request: _Asked | None) -> None:
-        self._asked.pop(row, None)
-        if request is not None:
-            self._asked[row] = request
+
+def follow(by_row: dict[int, Kept], batch_update: Any, kept_of: Callable[[SamplingParams, Ids], Kept | None]) -> None:
+    """Keep what is kept of the requests in the rows that they have, when the batch has changed.
+
+    Args:
+        by_row: Changed in place.
+        batch_update: vLLM's: removed, added and moved rows, to be followed in this order; None where nothing changed.
+        kept_of: What to keep of a request, from its parameters, its prompt's ids and its new ones; None for nothing.
+    """
+    if batch_update is None:
+        return
+
+    def put(row: int, kept: Kept | None) -> None:
+        by_row.pop(row, None)
+        if kept is not None:
+            by_row[row] = kept
+
+    for row in batch_update.removed:
+        by_row.pop(row, None)
+    for row, params, prompt_ids, output_ids in batch_update.added:
+        put(row, kept_of(params, (prompt_ids or [], output_ids)))
+    for source, target, direction in batch_update.moved:
+        arriving, leaving = by_row.pop(source, None), by_row.pop(target, None)
+        put(target, arriving)
+        if direction.name == "SWAP":
+            put(source, leaving)
 
 
 def _sample(logits: Tensor, choices: dict[int, Choice]) -> None:
