@@ -126,6 +126,17 @@ reference: $(TEST_INSTALLED) ## Write docs/api.md again from the models of the s
 	$(TEST_BIN)/python -m service.reference > docs/api.md.new
 	mv docs/api.md.new docs/api.md
 
+# The CPU build of PyTorch needs none of the CUDA packages that its registry's metadata names. setuptools builds the project itself.
+LOCK = echo 'setuptools>=77' | $(TEST_BIN)/uv pip compile pyproject.toml - --quiet --upgrade --no-annotate --no-header \
+	--python-version 3.11 --python-platform x86_64-manylinux_2_36 --extra mcp --extra milvus --extra otel
+
+.PHONY: lock
+lock: $(TEST_INSTALLED) ## Write docker/requirements*.txt again, with the newest versions that the project takes
+	$(LOCK) --extra cpu | grep -vE '^(nvidia|cuda|triton)' > docker/requirements.txt.new
+	$(LOCK) --extra gpu --extra vllm > docker/requirements-gpu.txt.new
+	mv docker/requirements.txt.new docker/requirements.txt
+	mv docker/requirements-gpu.txt.new docker/requirements-gpu.txt
+
 .PHONY: clean
 clean: ## Remove environments, caches and what the commands above wrote
 	rm -rf $(VENV) $(TEST_VENV) $(VLLM_VENV) .demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

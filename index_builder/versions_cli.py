@@ -22,7 +22,7 @@ def add_version_commands(app: typer.Typer) -> None:
     app.command("list", help="List the versions of an index.")(list_)
     app.command(help="Say what an index holds and how it was made.")(info)
     app.command(help="Check a version's files against their checksums and its manifest, whole.")(verify)
-    app.command(help="Serve an older version again. A service sees it when it is started again.")(rollback)
+    app.command(help="Serve an older version again. A running service takes it up within seconds.")(rollback)
     app.command(help="Remove old versions and what killed builds left.")(gc)
 
 
