@@ -1,8 +1,8 @@
 """The compose file, run for real: the job builds the index, the service answers from it, and takes up a rebuild.
 
-Skipped unless COSUP_COMPOSE_UP names a command that is called as `COMMAND COMPOSE_FILE -- PROGRAM ARGUMENT...`: it builds
-the images, brings the services up, waits until they are healthy, runs the program where their ports are on 127.0.0.1,
-and takes all down. COSUP_WHEELS may name a folder of wheels for docker/wheels.
+Skipped unless COSUP_COMPOSE_UP names a command that is called as `COMMAND COMPOSE_FILE -- PROGRAM ARGUMENT...`: it
+builds the images, brings the services up, waits until they are healthy, runs the program where their ports are on
+127.0.0.1, and takes all down. COSUP_WHEELS may name a folder of wheels for docker/wheels.
 """
 
 import os
