@@ -99,6 +99,14 @@ class ChildService:
         return CosupError(f"{what}. The end of its log, {self.log}:\n{last}", where="cosup serve")
 
 
+def started(options: Sequence[str], log: Path) -> ChildService:
+    """Start the service with these options of `cosup serve`. Whoever calls this ends it."""
+    command = [sys.executable, "-m", "cosup", "serve", *options]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)  # noqa: S603 - our own command
+    return ChildService(process, log)
+
+
 @contextmanager
 def child_service(options: Sequence[str], log: Path) -> Iterator[ChildService]:
     """Start the service with these options of `cosup serve`; at the end of the block stop it and check its exit code.
@@ -106,11 +114,8 @@ def child_service(options: Sequence[str], log: Path) -> Iterator[ChildService]:
     Raises:
         CosupError: It did not end cleanly.
     """
-    command = [sys.executable, "-m", "cosup", "serve", *options]
     before = signal.signal(signal.SIGTERM, _exit)  # so that a SIGTERM to us ends the block, and with it the child
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)  # noqa: S603 - our own command
-    service = ChildService(process, log)
+    service = started(options, log)
     try:
         yield service
         service.stop()

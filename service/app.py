@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 
 from semiparametric.errors import InputError
+from service.draining import DrainGate, Draining
 from service.index_watch import watch
 from service.keys.guard import KeyGuard
 from service.keys.limits import KeyLimits
@@ -70,6 +71,7 @@ def create_app(settings: ServeSettings, tracing: "Tracing | None" = None) -> Fas
     app.state.resources = None
     app.state.metrics = Metrics(StateCollector(lambda: app.state.resources))
     app.state.observers = (app.state.metrics, *([tracing] if tracing else []))
+    app.state.draining = Draining(notice_s=settings.notice_s, drain_s=settings.drain_s)
     app.state.passage_encoder = None
     app.state.maps = Maps()
     for routes in (generate, retrieve, indexes, maps, chat, models, embeddings, health, metrics, page):
@@ -87,6 +89,7 @@ def _surround(app: FastAPI, settings: ServeSettings, tracing: "Tracing | None") 
     ring = None if settings.keys is None else KeyRing(settings.keys)
     app.add_middleware(KeyGuard, ring=ring, limits=KeyLimits(retry_after_s=settings.retry_after_s))
     app.add_middleware(ExceptionMiddleware, handlers={Exception: unexpected})
+    app.add_middleware(DrainGate, draining=app.state.draining, retry_after_s=settings.retry_after_s)
     app.add_middleware(OpenAIErrors)
     if settings.cors_origins:
         app.add_middleware(

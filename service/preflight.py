@@ -1,5 +1,6 @@
 """What can be known to be wrong before a model is loaded, all of it at once."""
 
+import math
 import re
 import socket
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ def check_models(settings: ModelSettings) -> None:
 def check_and_bind(settings: ServeSettings) -> socket.socket:
     """Check as `check_models` does and take the address; the socket does not listen yet.
 
+    A client that reads nothing for `timeout_s` seconds loses its connection, and what was written for it is forgotten.
+
     Raises:
         InputError: Names every problem found.
     """
@@ -37,6 +40,8 @@ def check_and_bind(settings: ServeSettings) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it. uvicorn has no limit for a whole response that waits to be read.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(1000 * settings.timeout_s))
         listener.bind((settings.host, settings.port))
     except OSError as error:
         reason = f"{settings.host}, port {settings.port}: {error.strerror or error}"

@@ -38,6 +38,7 @@ KINDS: Mapping[type[Exception], Kind] = {
 INVALID_REQUEST = KINDS[InputError]
 NOT_FOUND = Kind(404, _PREFIX + "not-found", "There is no such thing here")
 NO_KEY = Kind(401, _PREFIX + "no-key", "A key of this service is needed")
+ENDING = Kind(503, _PREFIX + "ending", "The service is about to end")
 TOO_MANY = Kind(429, _PREFIX + "too-many-requests", "This key asks for too much")
 SLOW_BODY = Kind(408, _PREFIX + "slow-body", "The request's body did not arrive in time")
 TOO_LARGE = Kind(413, _PREFIX + "too-large", "The request is too large")

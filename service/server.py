@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+import math
 import signal
 import socket
 from contextlib import AsyncExitStack
+from types import FrameType
 
 import uvicorn
 
 from service.app import create_app
+from service.draining import Draining
 from service.logs import log_as_json
 from service.observe.tracing import open_tracing
 from service.preflight import check_and_bind
@@ -16,11 +19,13 @@ from service.settings import ServeSettings
 
 logger = logging.getLogger(__name__)
 
-_FORCED_END_S = 2  # after the drain, when streams are cancelled already, until uvicorn cancels what still runs
+_FORCED_END_S = (
+    2  # after the drain, when sse-starlette has cancelled all streams, until uvicorn cancels what still runs
+)
 
 
 def serve(settings: ServeSettings) -> None:
-    """Serve until SIGTERM or SIGINT, then let running answers end within `drain_s` seconds.
+    """Serve until SIGTERM or SIGINT, then drain: see `Draining`. A second signal ends it at once.
 
     Raises:
         InputError: Settings are wrong; all problems are named. Or traces are asked for and cannot be made.
@@ -41,9 +46,9 @@ async def _serve(settings: ServeSettings, listener: socket.socket) -> None:
         log_config=None,
         access_log=False,  # RequestContext writes it, with the request id and the timings
         server_header=False,
-        timeout_graceful_shutdown=settings.drain_s + _FORCED_END_S,
+        timeout_graceful_shutdown=_FORCED_END_S,
     )
-    server = _Server(config)
+    server = _Server(config, app.state.draining)
     async with AsyncExitStack() as stack:
         if tracing:
             stack.callback(tracing.close)
@@ -55,6 +60,31 @@ async def _serve(settings: ServeSettings, listener: socket.socket) -> None:
 
 
 class _Server(uvicorn.Server):
+    """Goes on listening while it drains, so that whoever asks is told; uvicorn alone would close its door at once."""
+
+    def __init__(self, config: uvicorn.Config, draining: Draining) -> None:
+        super().__init__(config)
+        self._draining = draining
+        self._has_closed_connections = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain; at a second signal, end at once."""
+        if self._draining.has_begun:
+            super().handle_exit(sig, frame)
+        self._draining.begin()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second: whether to shut down now."""
+        if self._draining.refuses and not self._has_closed_connections:
+            self._has_closed_connections = True
+            for connection in list(self.server_state.connections):
+                connection.shutdown()  # at once where it is idle, else after its response
+        if self._draining.is_over:
+            # What slow clients have not read yet may still leave.
+            self.config.timeout_graceful_shutdown = math.ceil(self._draining.seconds_left) + _FORCED_END_S
+            self.should_exit = True
+        return await super().on_tick(counter)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or []:

@@ -100,7 +100,14 @@ class ServeSettings(ModelSettings):
     mcp: bool = Field(
         default=False, description="Offer retrieve and generate as tools of the Model Context Protocol under /mcp."
     )
-    drain_s: int = Field(default=30, ge=0, description="Seconds that running answers get to end after SIGTERM.")
+    notice_s: float = Field(
+        default=0,
+        ge=0,
+        description="Seconds after SIGTERM in which questions are still taken, while /ready says 503 to balancers.",
+    )
+    drain_s: int = Field(
+        default=30, ge=0, description="Seconds that running answers get to end after SIGTERM and notice_s."
+    )
 
     @model_validator(mode="after")
     def _default_within_its_limit(self) -> Self:

@@ -1,11 +1,11 @@
 """An answer as server-sent events: `token`, `retrieval`, `citation`, then `done` or `error`."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
-import anyio
 from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 _PING_S = 15  # a comment line while nothing else is sent, so that proxies keep the connection open
 _SEND_TIMEOUT_S = 60  # for a client that stays connected and reads nothing: it keeps a place from others
+_LAST_EVENT_S = 2  # for the event that tells a client of a time that is over
 
 STREAM_DESCRIPTION: dict[str, Any] = {
     "description": "The answer; with `stream`, the events `token` (text), `retrieval` (passages), `citation` and at "
@@ -39,45 +40,47 @@ Finish = Callable[[Answer], Awaitable[GenerateResponse]]
 class EventStream(EventSourceResponse):
     """Sends an answer while it is written.
 
-    However it ends (the client hangs up or stops reading, the service has drained for `drain_s` seconds), the events
-    are closed and with them the engine's session.
+    However it ends (the client hangs up, reads nothing or too slowly, the service ends), the events are closed and with
+    them the engine's session.
 
     Args:
         messages: What is sent, made of the events.
         events: The events that they are made of.
-        drain_s: Seconds that the stream gets to end after SIGTERM.
+        timeout_s: Seconds that it may take in all. The events keep to them by themselves, but know nothing of a client
+            that reads a byte now and then.
     """
 
     def __init__(
-        self, messages: AsyncGenerator[ServerSentEvent, None], events: AsyncGenerator[Event, None], *, drain_s: int
+        self, messages: AsyncGenerator[ServerSentEvent, None], events: AsyncGenerator[Event, None], *, timeout_s: float
     ) -> None:
         self._events = events
+        self._timeout_s = timeout_s
         super().__init__(
             messages,
             ping=_PING_S,
             sep="\n",
             send_timeout=_SEND_TIMEOUT_S,
-            # sse-starlette cancels streams at SIGTERM; given an event to set, it lets them end within the grace period.
-            shutdown_event=anyio.Event(),
-            shutdown_grace_period=drain_s,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream; ASGI's interface of a response."""
         async with aclosing(self._events):
             try:
-                await super().__call__(scope, receive, send)
+                async with asyncio.timeout(self._timeout_s + _LAST_EVENT_S):
+                    await super().__call__(scope, receive, send)
             except SendTimeoutError:
                 logger.warning("a client read nothing for %d s; its stream is closed", _SEND_TIMEOUT_S)
+            except TimeoutError:
+                logger.warning("a client had not read its answer after %g s; its stream is closed", self._timeout_s)
 
 
 class AnswerStream(EventStream):
     """An answer of `/generate`, its events under their own names."""
 
     def __init__(
-        self, first: Event, rest: AsyncGenerator[Event, None], finish: Finish, *, request_id: str, drain_s: int
+        self, first: Event, rest: AsyncGenerator[Event, None], finish: Finish, *, request_id: str, timeout_s: float
     ) -> None:
-        super().__init__(_messages(first, rest, finish, request_id), rest, drain_s=drain_s)
+        super().__init__(_messages(first, rest, finish, request_id), rest, timeout_s=timeout_s)
 
 
 async def _messages(

@@ -18,13 +18,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from semiparametric.errors import InputError
 from service.decoding.timeline import LookupTimes, SegmentTimes, Timeline
+from service.draining import PROBED
 from service.logs import REQUEST_FIELDS
 from service.middleware import route_of
 
 Attributes = Mapping[str, str | int | float | bool]
 
 _EXPORTERS = "opentelemetry_traces_exporter"  # the entry point group of its exporters
-_PROBED = frozenset({"/health", "/ready", "/metrics"})  # every few seconds, and nothing happens in them
 
 
 def exporting_tracing(exporters: Sequence[str]) -> "Tracing":
@@ -64,7 +64,7 @@ class Tracing:
         """The app with a span around each request; the caller's `traceparent` is its parent."""
 
         async def traced(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http" or scope["path"] in _PROBED:
+            if scope["type"] != "http" or scope["path"] in PROBED:
                 await app(scope, receive, send)
                 return
             await self._request(app, scope, receive, send)

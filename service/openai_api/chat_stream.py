@@ -31,7 +31,7 @@ class ChatStream(EventStream):
         include_usage: Whether a chunk tells of tokens at the end.
         on_done: Told of the whole answer.
         request_id: Of the request.
-        drain_s: Seconds that the stream gets to end after SIGTERM.
+        timeout_s: Seconds that the answer and its sending may take.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class ChatStream(EventStream):
         include_usage: bool,
         on_done: Callable[[Answer], None],
         request_id: str,
-        drain_s: int,
+        timeout_s: float,
     ) -> None:
         self._reply = reply
         self._include_usage = include_usage
         self._on_done = on_done
         self._request_id = request_id
-        super().__init__(self._messages(first, rest), rest, drain_s=drain_s)
+        super().__init__(self._messages(first, rest), rest, timeout_s=timeout_s)
 
     async def _messages(self, first: Event, rest: AsyncGenerator[Event, None]) -> AsyncGenerator[ServerSentEvent, None]:
         yield _encoded(self._reply.first())

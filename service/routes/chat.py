@@ -57,5 +57,5 @@ async def post_chat_completions(
         include_usage=chat.stream_options is not None and bool(chat.stream_options.include_usage),
         on_done=note,
         request_id=request_id,
-        drain_s=settings.drain_s,
+        timeout_s=settings.timeout_s,
     )

@@ -45,4 +45,4 @@ async def post_generate(
         return await finish(await while_connected(request, whole_answer(events)))
     # The first event comes before the status line, so that a refusal and a full queue have a status of their own.
     first = await while_connected(request, anext(events))
-    return AnswerStream(first, events, finish, request_id=request_id, drain_s=settings.drain_s)
+    return AnswerStream(first, events, finish, request_id=request_id, timeout_s=settings.timeout_s)

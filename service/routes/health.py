@@ -1,6 +1,6 @@
 """`GET /health` and `GET /ready`: alive, and able to serve."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException, Request
 
 from service.routes.context import Loaded, problems
 from service.schemas import StatusResponse
@@ -15,6 +15,8 @@ async def get_health() -> StatusResponse:
 
 
 @router.get("/ready", responses=problems(503))
-async def get_ready(_: Loaded) -> StatusResponse:
-    """The pair and the index are loaded and have been tried once."""
+async def get_ready(request: Request, _: Loaded) -> StatusResponse:
+    """The pair and the index are loaded and have been tried once, and the service is not about to end."""
+    if request.app.state.draining.has_begun:
+        raise HTTPException(503, "the service is about to end; ask another one")
     return StatusResponse(status="ready")

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.types import Message, Receive, Scope, Send
 
 from service.app import create_app
 from service.logs import JsonFormatter
@@ -227,10 +228,20 @@ async def test_an_unexpected_error_is_logged_whole_and_shown_without_internals(
 
 async def test_a_failed_engine_is_a_problem_in_both_forms(tiny_pair: Path, index: Path) -> None:
     app = create_app(ServeSettings(pair=tiny_pair, index=index))
-    async with app.router.lifespan_context(app), client_of(app) as client:
+    begun = asyncio.Event()
+
+    async def noticed(scope: Scope, receive: Receive, send: Send) -> None:
+        async def noticing(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                begun.set()
+            await send(message)
+
+        await app(scope, receive, noticing)
+
+    async with app.router.lifespan_context(app), client_of(noticed) as client:
         body = QUESTION | {"retrieval": "never", "max_new_tokens": 400, "stream": True}
         under_way = asyncio.create_task(client.post("/generate", json=body))
-        await asyncio.sleep(0.1)
+        await begun.wait()
         await app.state.resources.engine.stop()
         events = (await under_way).text
         last = json.loads(events.strip().rsplit("data: ", 1)[1])

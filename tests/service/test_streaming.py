@@ -38,7 +38,7 @@ async def finish(_answer: Answer) -> GenerateResponse:
 
 async def stream_of(events: Events) -> AnswerStream:
     rest = events.tokens()
-    return AnswerStream(await anext(rest), rest, finish, request_id="r", drain_s=1)
+    return AnswerStream(await anext(rest), rest, finish, request_id="r", timeout_s=60)
 
 
 async def never() -> Message:
@@ -59,6 +59,23 @@ async def test_a_client_that_reads_nothing_is_given_up(caplog: pytest.LogCapture
         await stream(SCOPE, never, send)
     assert events.closed
     assert "read nothing" in caplog.text
+
+
+async def test_a_client_that_reads_a_byte_now_and_then_has_its_time_too(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.streaming._LAST_EVENT_S", 0)
+    events = Events()
+    rest = events.tokens()
+    stream = AnswerStream(await anext(rest), rest, finish, request_id="r", timeout_s=0.1)
+
+    async def send(message: Message) -> None:
+        await asyncio.sleep(0.03)
+
+    with caplog.at_level(logging.WARNING, "service.streaming"):
+        await stream(SCOPE, never, send)
+    assert events.closed
+    assert "had not read its answer" in caplog.text
 
 
 async def test_a_client_that_is_gone_before_the_first_byte_stops_the_events() -> None:

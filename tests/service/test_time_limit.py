@@ -98,7 +98,7 @@ async def test_an_answer_that_takes_too_long_is_refused_and_its_place_is_free(ti
 async def test_a_stream_that_takes_too_long_ends_with_an_error_event() -> None:
     source = Events()
     rest = events_within(0.05, source.tokens())
-    stream = AnswerStream(await anext(rest), rest, finish, request_id="r", drain_s=1)
+    stream = AnswerStream(await anext(rest), rest, finish, request_id="r", timeout_s=60)
     sent: list[bytes] = []
 
     async def never() -> Message:

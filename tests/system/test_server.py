@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,13 +16,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cosup.child_service import ChildService, child_service
+from cosup.child_service import ChildService, child_service, started
 from tests.small_index import build_small_index
 
 pytestmark = pytest.mark.system
 
 LONG = {"question": "What does the keeper write down?", "retrieval": "never", "max_new_tokens": 12_000}
 SHORT = LONG | {"max_new_tokens": 2}
+STREAM = LONG | {"stream": True}
 
 
 @pytest.fixture(scope="module")
@@ -121,22 +124,65 @@ def send_chunks(connection: socket.socket) -> None:
             connection.sendall(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
 
 
-def test_after_sigterm_a_running_answer_is_finished_and_nothing_new_accepted(
+def begun(reply: httpx.Response) -> Iterator[str]:
+    """The lines of a stream after its first one."""
+    lines = reply.iter_lines()
+    assert next(lines) == "event: token"
+    return lines
+
+
+def when_it_ends(url: str) -> httpx.Response:
+    """What `/ready` says once it says no."""
+    deadline = time.monotonic() + 30
+    while (reply := httpx.get(f"{url}/ready", trust_env=False)).status_code == 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert reply.status_code == 503
+    return reply
+
+
+def test_after_sigterm_a_running_answer_is_finished(patient_pair: Path, index: Path, tmp_path: Path) -> None:
+    body = LONG | {"max_new_tokens": 300, "stream": True}
+    with child_service(options(patient_pair, index, drain_s=200), tmp_path / "log") as service:
+        url = service.wait_until_ready()
+        with httpx.stream("POST", f"{url}/generate", json=body, timeout=200, trust_env=False) as reply:
+            lines = begun(reply)
+            os.kill(service.pid, signal.SIGTERM)
+            assert "event: done" in list(lines)
+        service.stop()
+    assert logged(service, path="/generate", finished=True)
+
+
+def test_after_sigterm_it_is_not_ready_at_once_and_says_so_to_new_questions_while_an_answer_runs(
     patient_pair: Path, index: Path, tmp_path: Path
 ) -> None:
-    body = LONG | {"max_new_tokens": 1500, "stream": True}
-    with child_service(options(patient_pair, index), tmp_path / "log") as service:
-        service.wait_until_ready()
-        with httpx.stream("POST", f"{service.url}/generate", json=body, timeout=60, trust_env=False) as reply:
-            lines = reply.iter_lines()
-            next(lines)
-            stopper = threading.Thread(target=service.stop)
-            stopper.start()
-            time.sleep(0.7)
-            with pytest.raises(httpx.ConnectError):
-                httpx.get(f"{service.url}/health", trust_env=False)
-            assert "event: done" in list(lines)
-        stopper.join()
+    with child_service(options(patient_pair, index, drain_s=200), tmp_path / "log") as service:
+        url = service.wait_until_ready()
+        with httpx.stream("POST", f"{url}/generate", json=STREAM, timeout=60, trust_env=False) as reply:
+            lines = begun(reply)
+            os.kill(service.pid, signal.SIGTERM)
+            told = when_it_ends(url)
+            assert told.json()["detail"] == "the service is about to end; ask another one"
+            assert told.headers["connection"] == "close"
+            assert httpx.get(f"{url}/health", trust_env=False).status_code == 200
+            refused = httpx.post(f"{url}/generate", json=SHORT, trust_env=False)
+            assert (refused.status_code, refused.headers["connection"]) == (503, "close")
+            assert refused.json()["type"] == "urn:cosup:problem:ending"
+            assert refused.headers["retry-after"] == "2"
+            chat = httpx.post(f"{url}/v1/chat/completions", json={}, trust_env=False)
+            assert (chat.status_code, chat.json()["error"]["code"]) == (503, "ending")
+            assert next(lines)  # the answer still comes
+        service.stop()  # nothing runs any more, so it does not wait for the rest of its drain
+
+
+def test_before_it_refuses_it_gives_notice(patient_pair: Path, index: Path, tmp_path: Path) -> None:
+    with child_service(options(patient_pair, index, notice_s=600), tmp_path / "log") as service:
+        url = service.wait_until_ready()
+        os.kill(service.pid, signal.SIGTERM)
+        when_it_ends(url)
+        answer = httpx.post(f"{url}/generate", json=SHORT, timeout=60, trust_env=False)
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+        service.stop()  # a second signal ends it at once
 
 
 def test_an_answer_that_outlasts_the_drain_is_cut_and_the_exit_is_still_clean(
@@ -144,7 +190,7 @@ def test_an_answer_that_outlasts_the_drain_is_cut_and_the_exit_is_still_clean(
 ) -> None:
     with child_service(options(patient_pair, index, drain_s=1), tmp_path / "log") as service:
         service.wait_until_ready()
-        with httpx.stream("POST", f"{service.url}/generate", json=LONG | {"stream": True}, trust_env=False) as reply:
+        with httpx.stream("POST", f"{service.url}/generate", json=STREAM, trust_env=False) as reply:
             lines = reply.iter_lines()
             next(lines)
             start = time.monotonic()
@@ -167,3 +213,20 @@ def test_a_damaged_index_is_not_served(tiny_pair: Path, index: Path, tmp_path: P
     assert ended.returncode == 2
     assert "index.faiss" in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr
+
+
+def test_a_killed_service_serves_again_at_the_same_address(patient_pair: Path, index: Path, tmp_path: Path) -> None:
+    service = started(options(patient_pair, index), tmp_path / "log")
+    try:
+        url = service.wait_until_ready()
+        with httpx.stream("POST", f"{url}/generate", json=STREAM, trust_env=False) as reply:
+            lines = begun(reply)
+            service.kill()
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(lines)
+    finally:
+        service.kill()
+    port = httpx.URL(url).port
+    with child_service(options(patient_pair, index, port=port), tmp_path / "again") as service:
+        assert service.wait_until_ready() == url
+        assert httpx.post(f"{url}/generate", json=SHORT, trust_env=False).status_code == 200
