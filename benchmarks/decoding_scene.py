@@ -59,15 +59,21 @@ def make_scene(size: Size, folder: Path) -> Scene:
     """Random weights, random passages, random sequence embeddings; all from fixed seeds."""
     dice = random.Random(0)
     words = [f"w{number}" for number in range(size.words)]
-    gen = _gen(size, words)
+    gen = random_gen(size, words)
     gen.model.save_pretrained(folder / "gen")
     saved = GenFolder(folder / "gen", gen.model.config, gen.tokenizer, gen.spec, gen.codec)
-    passages = [
+    passages = random_passages(size, words, dice)
+    questions = [" ".join(dice.choices(words, k=QUESTION_WORDS)) for _ in range(max(size.clients))]
+    publish_random(passages, size.hidden, folder / "index")
+    return Scene(gen, saved, Store.open(folder / "index"), questions)
+
+
+def random_passages(size: Size, words: list[str], dice: random.Random) -> list[Passage]:
+    """Passages of random words, a little longer than what Gen reads of them."""
+    return [
         Passage(id=f"p{number}", text=" ".join(dice.choices(words, k=PASSAGE_TOKENS + 30)))
         for number in range(size.passages)
     ]
-    questions = [" ".join(dice.choices(words, k=QUESTION_WORDS)) for _ in range(max(size.clients))]
-    return Scene(gen, saved, _store(passages, size.hidden, folder / "index"), questions)
 
 
 def schedule(control: ControlTokens, eos_id: int, lookups: int) -> list[int | None]:
@@ -79,7 +85,8 @@ def schedule(control: ControlTokens, eos_id: int, lookups: int) -> list[int | No
     return [*once * lookups, eos_id]
 
 
-def _gen(size: Size, words: list[str]) -> Gen:
+def random_gen(size: Size, words: list[str]) -> Gen:
+    """A Llama of random weights, and a tokenizer that knows these words."""
     vocabulary = {word: index for index, word in enumerate(["<unk>", "<s>", "</s>", *words])}
     plain = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     plain.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -106,7 +113,8 @@ def _gen(size: Size, words: list[str]) -> Gen:
     return Gen(LlamaForCausalLM(config).eval(), tokenizer, spec, Codec(tokenizer, spec))
 
 
-def _store(passages: list[Passage], dimension: int, folder: Path) -> Store:
+def publish_random(passages: list[Passage], dimension: int, folder: Path, *, fingerprint: str = "random") -> None:
+    """Publish an index of passages with random vectors."""
     vectors = np.random.default_rng(0).standard_normal((len(passages), dimension), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     writer = VersionWriter(folder)
@@ -114,5 +122,4 @@ def _store(passages: list[Passage], dimension: int, folder: Path) -> Store:
     index = writer.write_vectors([vectors], IndexPlan.flat(dimension))
     now = datetime.now(UTC)
     build = BuildRecord(sources=["random"], settings={}, libraries={}, started=now, finished=now)
-    writer.publish(name="random", fingerprint="random", corpus=corpus, index=index, build=build)
-    return Store.open(folder)
+    writer.publish(name="random", fingerprint=fingerprint, corpus=corpus, index=index, build=build)

@@ -1,0 +1,132 @@
+"""The same questions to the engine in this process and to a service over HTTP: what HTTP adds."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from itertools import count
+from statistics import median
+from time import perf_counter
+
+from benchmarks.service_scene import CLIENTS, MAX_NEW_TOKENS, Round, ServedScene
+from cosup.child_service import ChildService
+from service.client import AnswerOptions, AsyncClient, GenerateResponse
+from service.decoding.answer import Timings
+from service.decoding.events import whole_answer
+from service.decoding.request import GenerationRequest
+from service.index_folders import IndexFolder
+from service.resources import Resources, open_resources
+from service.schemas import TimingsResult
+from service.settings import ModelSettings
+
+IN_PROCESS, HTTP_WHOLE, HTTP_STREAM = "in process", "HTTP", "HTTP, streamed"
+_OPTIONS: AnswerOptions = {"retrieval": "first", "max_new_tokens": MAX_NEW_TOKENS}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question, answered.
+
+    outside_s: what its asker waited beyond waiting for the engine and the search.
+    """
+
+    answer: str
+    tokens: int
+    latency_s: float
+    outside_s: float
+
+
+@dataclass
+class Measured:
+    """What one side did.
+
+    rates: tokens per second, round by round.
+    """
+
+    rates: list[float] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+
+    @property
+    def latency_ms(self) -> float:
+        """The median of all answers."""
+        return 1000 * median(one.latency_s for one in self.asked)
+
+    @property
+    def outside_ms(self) -> float:
+        """The median of what was no waiting for the engine."""
+        return 1000 * median(one.outside_s for one in self.asked)
+
+
+Ask = Callable[[str], Awaitable[Asked]]
+
+
+async def measure(service: ChildService, scene: ServedScene, measured: Round, threads: int) -> dict[str, Measured]:
+    """All sides in turn, each first in some round, after a warm-up of each."""
+    models = ModelSettings(pair=scene.pair, index=(IndexFolder(scene.index),), threads=threads)
+    async with (
+        open_resources(models, max_sessions=CLIENTS, queue=CLIENTS) as resources,
+        AsyncClient(service.url) as http,
+    ):
+        sides: dict[str, Ask] = {
+            IN_PROCESS: lambda question: _in_process(resources, question),
+            HTTP_WHOLE: lambda question: _whole(http, question),
+            HTTP_STREAM: lambda question: _streamed(http, question),
+        }
+        for ask in sides.values():
+            await _all(ask, scene.questions[:CLIENTS])
+        results = {name: Measured() for name in sides}
+        order = list(sides)
+        for _ in range(measured.rounds):
+            for name in order:
+                begun = perf_counter()
+                answers = await _all(sides[name], scene.questions)
+                results[name].rates.append(sum(one.tokens for one in answers) / (perf_counter() - begun))
+                results[name].asked += answers
+            order = [*order[1:], order[0]]
+    return results
+
+
+async def _all(ask: Ask, questions: list[str]) -> list[Asked]:
+    """Answers in the order of the questions, by clients that each take the next one when they are answered."""
+    answers: dict[int, Asked] = {}
+    numbers = count()
+
+    async def client() -> None:
+        while (number := next(numbers)) < len(questions):
+            answers[number] = await ask(questions[number])
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(CLIENTS):
+            group.create_task(client())
+    return [answers[number] for number in range(len(questions))]
+
+
+async def _in_process(resources: Resources, question: str) -> Asked:
+    begun = perf_counter()
+    request = GenerationRequest(question, retrieval="first", max_new_tokens=MAX_NEW_TOKENS)
+    answer = await whole_answer(resources.generate(resources.indexes.default.current, request))
+    return _asked(answer.text, answer.usage.completion_tokens, answer.timings, begun)
+
+
+async def _whole(http: AsyncClient, question: str) -> Asked:
+    begun = perf_counter()
+    return _told(await http.generate(question, **_OPTIONS), begun)
+
+
+async def _streamed(http: AsyncClient, question: str) -> Asked:
+    begun = perf_counter()
+    async with aclosing(http.stream(question, **_OPTIONS)) as events:
+        async for event in events:
+            if isinstance(event, GenerateResponse):
+                answer = event
+    return _told(answer, begun)
+
+
+def _told(answer: GenerateResponse, begun: float) -> Asked:
+    return _asked(answer.answer, answer.usage.completion_tokens, answer.timings, begun)
+
+
+def _asked(answer: str, tokens: int, timings: Timings | TimingsResult, begun: float) -> Asked:
+    latency_s = perf_counter() - begun
+    inside_s = timings.queue + timings.prefill + timings.decode + timings.lookup
+    return Asked(answer, tokens, latency_s, latency_s - inside_s)
