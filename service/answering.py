@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from semiparametric.errors import InputError
 from service.decoding.answer import Answer
 from service.decoding.engine import Sampling
-from service.decoding.events import Event
+from service.decoding.events import DoneEvent, Event
 from service.decoding.request import GenerationRequest
 from service.index_version import IndexVersion
 from service.maps import Maps
@@ -18,17 +19,30 @@ from service.time_limit import events_within
 
 
 async def begin_answer(
-    body: GenerateRequest, version: IndexVersion, resources: Resources, settings: ServeSettings
+    body: GenerateRequest, version: IndexVersion, resources: Resources, settings: ServeSettings, maps: Maps
 ) -> AsyncGenerator[Event, None]:
     """The events of the answer to `body.question`, from a version that stays open. Close them when leaving early.
 
-    They end with a DeadlineError when they take longer than the service allows.
+    They end with a DeadlineError when they take longer than the service allows, the map that `body.lookups` needs
+    included: it is drawn before the last event.
 
     Raises:
         InputError: A field breaks a rule of this service or of this index.
     """
     generation = await asyncio.to_thread(generation_request, body, version, settings)
-    return events_within(settings.timeout_s, resources.generate(version, generation))
+    events = resources.generate(version, generation)
+    return events_within(settings.timeout_s, _mapped(events, version, maps) if body.lookups else events)
+
+
+async def _mapped(
+    events: AsyncGenerator[Event, None], version: IndexVersion, maps: Maps
+) -> AsyncGenerator[Event, None]:
+    """The events; the last one comes when the version's map is there."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, DoneEvent):
+                await maps.of(version)
+            yield event
 
 
 def generation_request(body: GenerateRequest, version: IndexVersion, settings: ServeSettings) -> GenerationRequest:

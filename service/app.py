@@ -134,3 +134,4 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             if following is not None:
                 following.cancel()
                 await asyncio.wait({following})
+            await app.state.maps.close()

@@ -41,16 +41,35 @@ class Maps:
 
     def __init__(self) -> None:
         self._maps: WeakKeyDictionary[IndexVersion, IndexMap] = WeakKeyDictionary()
-        self._making = asyncio.Lock()  # one at a time: making one may take all cores for seconds
+        self._drawing: dict[IndexVersion, asyncio.Task[IndexMap]] = {}
+        self._one_at_a_time = asyncio.Lock()  # drawing may take all cores for seconds
 
     async def of(self, version: IndexVersion) -> IndexMap | None:
-        """The map of a version; None where the index did not keep its vectors as they were encoded."""
+        """The map of a version; None where the index did not keep its vectors as they were encoded.
+
+        Who stops waiting does not stop the drawing: the next who asks finds the map, or waits for the same one.
+        """
         if not version.store.keeps_vectors:
             return None
-        async with self._making:
-            if version not in self._maps:
-                self._maps[version] = await asyncio.to_thread(draw_map, version)
-            return self._maps[version]
+        found = self._maps.get(version)
+        if found is not None:
+            return found
+        if version not in self._drawing:
+            self._drawing[version] = asyncio.create_task(self._draw(version))
+        return await asyncio.shield(self._drawing[version])
+
+    async def _draw(self, version: IndexVersion) -> IndexMap:
+        try:
+            with version.used():  # the request that asked may be gone before the thread is done with the files
+                async with self._one_at_a_time:
+                    drawn = self._maps[version] = await asyncio.to_thread(draw_map, version)
+            return drawn
+        finally:
+            del self._drawing[version]
+
+    async def close(self) -> None:
+        """Wait until nothing is drawn any more: a thread that reads an index cannot be stopped."""
+        await asyncio.gather(*self._drawing.values(), return_exceptions=True)
 
     async def place(self, lookups: Sequence[Lookup], version: IndexVersion) -> list[LookupResult]:
         """The lookups of an answer, with their points where the index has a map."""

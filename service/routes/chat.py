@@ -18,7 +18,7 @@ from service.openai_api.errors import errors
 from service.openai_api.models import pair_name, refuse_other_model
 from service.refusals import request_id_of
 from service.replies import index_info
-from service.routes.context import Configured, Loaded, ReadableIndexes
+from service.routes.context import Configured, Drawn, Loaded, ReadableIndexes
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1", tags=["OpenAI"])
     responses={200: CHAT_STREAM_DESCRIPTION, **errors(400, 404, 408, 413, 415, 500, 503, 504)},
 )
 async def post_chat_completions(
-    chat: ChatRequest, request: Request, resources: Loaded, readable: ReadableIndexes, settings: Configured
+    chat: ChatRequest, request: Request, resources: Loaded, readable: ReadableIndexes, settings: Configured, maps: Drawn
 ) -> ChatCompletion | Response:
     """Answer the last message of a conversation with citations as annotations. With `stream`, send chunks."""
     refuse_other_model(chat.model, settings.pair)
@@ -43,7 +43,7 @@ async def post_chat_completions(
         request.state.timings.update(asdict(answer.timings))
 
     with fields_called(names_in(chat)):
-        events = await begin_answer(asked.body, version, resources, settings)
+        events = await begin_answer(asked.body, version, resources, settings, maps)
         if not chat.stream:
             answer = await while_connected(request, whole_answer(events))
             note(answer)

@@ -34,7 +34,7 @@ async def post_generate(
     request_id = request_id_of(request)
     if body.questions:
         return await while_connected(request, answer_batch(body, version, resources, settings, maps, request_id))
-    events = await begin_answer(body, version, resources, settings)
+    events = await begin_answer(body, version, resources, settings, maps)
 
     async def finish(answer: Answer) -> GenerateResponse:
         response = await finished(body, answer, version, maps)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from semiparametric.store import Extension, Store
 from service import examples, maps
 from service.index_version import IndexVersion, open_version, read_published
 from service.map_schemas import MapResponse
-from service.maps import Maps, draw_map
+from service.maps import IndexMap, Maps, draw_map
 from service.plane import fit_plane
 from tests.semiparametric.stores import build, passages, random_vectors
 from tests.service.running import running_app
@@ -154,6 +155,66 @@ async def test_a_map_is_made_once_for_a_version_and_goes_with_it(tmp_path: Path,
             break
         await asyncio.sleep(0.05)
     assert len(made._maps) == 0
+
+
+@pytest.mark.bad_input
+async def test_a_map_that_takes_too_long_ends_its_requests_in_time_and_is_there_for_later_ones(
+    tiny_pair: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end, begun = threading.Event(), []
+
+    def slow(version: IndexVersion) -> IndexMap:
+        begun.append(version)
+        may_end.wait(10)
+        return draw_map(version)
+
+    monkeypatch.setattr(maps, "draw_map", slow)
+    fields = {"max_new_tokens": 2, "lookups": True}
+    async with running_app(pair=tiny_pair, index=index, timeout_s=1) as client:
+        whole = await client.post("/generate", json=fields | {"question": QUESTION})
+        stream = await client.post("/generate", json=fields | {"question": QUESTION, "stream": True})
+        batch = await client.post("/generate", json=fields | {"questions": [QUESTION]})
+        shown = await client.get("/indexes/small/map")
+        assert [reply.status_code for reply in (whole, shown)] == [504, 504]
+        assert "longer than 1 s" in whole.json()["detail"]
+        assert "event: error" in stream.text
+        assert "event: done" not in stream.text
+        assert [answer["status"] for answer in batch.json()["answers"]] == [504]
+        may_end.set()
+        reply = await client.get("/indexes/small/map")
+        assert reply.status_code == 200
+    assert len(begun) == 1
+
+
+async def test_a_version_stays_open_while_its_map_is_drawn_although_nobody_waits_for_it(
+    tiny_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end, begun = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(version: IndexVersion) -> IndexMap:
+        loop.call_soon_threadsafe(begun.set)
+        may_end.wait(10)
+        return draw_map(version)
+
+    monkeypatch.setattr(maps, "draw_map", slow)
+    folder = build_small_index(tiny_pair, tmp_path / "small")
+    version = IndexVersion(
+        "small", read_published(folder), open_version(folder, read_published(folder), read_spec(tiny_pair))
+    )
+    made = Maps()
+    with version.used():
+        asking = asyncio.create_task(made.of(version))
+        await begun.wait()
+        asking.cancel()
+        await asyncio.wait({asking})
+    version.retire()
+    assert version.is_used
+    may_end.set()
+    drawn = await made.of(version)
+    assert drawn is not None
+    await version.closed()
+    assert not version.is_used
 
 
 async def test_a_large_index_is_shown_by_passages_evenly_spaced(
