@@ -14,6 +14,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 
 from semiparametric.errors import InputError
 from service.draining import DrainGate, Draining
+from service.hosts import HostGuard, hosts_of
 from service.index_watch import watch
 from service.keys.guard import KeyGuard
 from service.keys.limits import KeyLimits
@@ -88,6 +89,7 @@ def _surround(app: FastAPI, settings: ServeSettings, tracing: "Tracing | None") 
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, timeout_s=settings.timeout_s)
     ring = None if settings.keys is None else KeyRing(settings.keys)
     app.add_middleware(KeyGuard, ring=ring, limits=KeyLimits(retry_after_s=settings.retry_after_s))
+    app.add_middleware(HostGuard, hosts=hosts_of(settings))
     app.add_middleware(ExceptionMiddleware, handlers={Exception: unexpected})
     app.add_middleware(DrainGate, draining=app.state.draining, retry_after_s=settings.retry_after_s)
     app.add_middleware(OpenAIErrors)

@@ -29,18 +29,20 @@ from mcp.types import (
     ToolAnnotations,
 )
 from pydantic import BaseModel, JsonValue
+from starlette.datastructures import Headers
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.disconnects import ClientGone, while_connected
+from service.hosts import hosts_of
 from service.refusals import unexpected
 from service.schemas import GenerateRequest, GenerateResponse, RetrieveRequest, RetrieveResponse
 from service.settings import ServeSettings
 
 _NOT_FOR_TOOLS = frozenset({"questions", "stream", "lookups"})
 _DEEPEST = 32
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_TRUSTING = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # `HostGuard` stands before all routes
 _INSTRUCTIONS = (
     "Answers questions from the documents of this service. `generate` writes an answer with citations, "
     "`retrieve` finds the passages nearest to a query."
@@ -59,11 +61,13 @@ class McpTools:
 
     def __init__(self, app: FastAPI, settings: ServeSettings) -> None:
         self._app = app
+        self._hosts = hosts_of(settings)
+        self._origins = frozenset(settings.cors_origins)
         self._manager = StreamableHTTPSessionManager(
             _server(self._call),
             json_response=True,
             stateless=True,
-            security_settings=_security(settings.host),
+            security_settings=_TRUSTING,
             max_request_body_size=settings.max_body_bytes,
         )
 
@@ -79,6 +83,7 @@ class McpTools:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's interface of an app. A client that hangs up ends the work of its call."""
+        self._refuse_other_pages(Headers(scope=scope))
         message = await receive()  # the whole body, as `BodyLimit` gives it
         _refuse_what_is_no_message(message.get("body", b""))
         work = self._manager.handle_request(scope, _body_alone(message), send)
@@ -86,6 +91,15 @@ class McpTools:
             await while_connected(Request(scope, receive), work)
         except ClientGone:
             return
+
+    def _refuse_other_pages(self, headers: Headers) -> None:
+        """403 for the page of another origin, as the protocol asks, unless it may ask the service at all."""
+        origin = headers.get("origin")
+        if origin is None or self._origins & {origin, "*"}:
+            return
+        host = origin.partition("://")[2]
+        if host != headers.get("host") and not self._hosts.include_page(host):
+            raise HTTPException(403, "pages of another origin may not call tools, unless cors_origins names it")
 
     async def _call(self, request: Request, path: str, arguments: dict[str, Any]) -> CallToolResult:
         transport = httpx.ASGITransport(self._as(request))
@@ -164,14 +178,6 @@ TOOLS = [
         GenerateResponse,
     ),
 ]
-
-
-def _security(host: str) -> TransportSecuritySettings:
-    """On the machine itself, only its own names may be asked: no page can point a name of its own at the service."""
-    if host not in {"127.0.0.1", "localhost", "::1"}:
-        return TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    hosts = [form for name in _LOOPBACK for form in (name, f"{name}:*")]
-    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=[f"http://{one}" for one in hosts])
 
 
 def _refuse_what_is_no_message(body: bytes) -> None:

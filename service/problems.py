@@ -41,6 +41,7 @@ NO_KEY = Kind(401, _PREFIX + "no-key", "A key of this service is needed")
 ENDING = Kind(503, _PREFIX + "ending", "The service is about to end")
 TOO_MANY = Kind(429, _PREFIX + "too-many-requests", "This key asks for too much")
 SLOW_BODY = Kind(408, _PREFIX + "slow-body", "The request's body did not arrive in time")
+WRONG_HOST = Kind(421, _PREFIX + "wrong-host", "The request is addressed to another host")
 TOO_LARGE = Kind(413, _PREFIX + "too-large", "The request is too large")
 NOT_JSON = Kind(415, _PREFIX + "not-json", "The request is not JSON")
 

@@ -22,6 +22,21 @@ def _origin(value: str) -> str:
 
 Origin = Annotated[str, AfterValidator(_origin)]
 
+ANY = "*"
+"""Stands in `allowed_hosts` for every name."""
+
+_HOST = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+
+
+def _host(value: str) -> str:
+    name = value.lower()
+    if name != ANY and not _HOST.fullmatch(name):
+        raise ValueError("a host is a name as in ask.example.org, without http:// and port, or '*'")
+    return name
+
+
+HostName = Annotated[str, AfterValidator(_host)]
+
 
 class EngineSettings(Settings):
     """What decodes, and where it runs."""
@@ -95,6 +110,11 @@ class ServeSettings(ModelSettings):
     )
     cors_origins: list[Origin] = Field(
         default=[], description="Web pages of other origins that may ask, as in https://example.org; '*' for all."
+    )
+    allowed_hosts: list[HostName] = Field(
+        default=[],
+        description="Names that clients may ask for, as in ask.example.org, '*' for all; if none, every name, but only "
+        "the machine's own where host is one of its own addresses.",
     )
     embeddings: bool = Field(default=False, description="Load Embseq too and answer POST /v1/embeddings.")
     mcp: bool = Field(

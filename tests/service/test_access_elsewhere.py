@@ -44,7 +44,7 @@ async def app(tiny_pair: Path, tmp_path: Path, reader: str) -> AsyncIterator[Fas
 
 
 def openai_client(http: httpx.AsyncClient, key: str) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url="http://service/v1", api_key=key, http_client=http, max_retries=0)
+    return openai.AsyncOpenAI(base_url="http://localhost/v1", api_key=key, http_client=http, max_retries=0)
 
 
 async def test_a_chat_reads_no_index_that_its_key_may_not(reader: str, app: FastAPI) -> None:
@@ -77,9 +77,9 @@ async def test_routes_of_openai_refuse_a_wrong_key_in_openais_form(reader: str, 
 async def test_our_client_sends_its_key(reader: str, app: FastAPI) -> None:
     async with client_of(app) as http:
         with pytest.raises(KeyRefusedError):
-            await AsyncClient("http://service", http=http).indexes()
+            await AsyncClient("http://localhost", http=http).indexes()
         http.headers["Authorization"] = f"Bearer {reader}"
-        client = AsyncClient("http://service", http=http)
+        client = AsyncClient("http://localhost", http=http)
         assert [index.name for index in (await client.indexes()).indexes] == ["small"]
         with pytest.raises(NotFoundError):
             await client.generate_many(["a"], index="hidden")

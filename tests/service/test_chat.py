@@ -31,7 +31,7 @@ async def http(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.
 
 @pytest.fixture(scope="module")
 def client(http: httpx.AsyncClient) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url="http://service/v1", api_key="none", http_client=http, max_retries=0)
+    return openai.AsyncOpenAI(base_url="http://localhost/v1", api_key="none", http_client=http, max_retries=0)
 
 
 async def generated(http: httpx.AsyncClient, question: str = QUESTION, **fields: Any) -> dict[str, Any]:

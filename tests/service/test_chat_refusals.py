@@ -38,7 +38,7 @@ async def http(tiny_pair: Path, index: Path) -> AsyncIterator[httpx.AsyncClient]
 
 
 def openai_client(http: httpx.AsyncClient) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url="http://service/v1", api_key="none", http_client=http, max_retries=0)
+    return openai.AsyncOpenAI(base_url="http://localhost/v1", api_key="none", http_client=http, max_retries=0)
 
 
 def error_of(reply: httpx.Response, status: int) -> dict[str, Any]:

@@ -39,7 +39,7 @@ async def http(tiny_pair: Path, index: Path) -> AsyncIterator[httpx.AsyncClient]
 
 @pytest.fixture(scope="module")
 def client(http: httpx.AsyncClient) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url="http://service/v1", api_key="none", http_client=http, max_retries=0)
+    return openai.AsyncOpenAI(base_url="http://localhost/v1", api_key="none", http_client=http, max_retries=0)
 
 
 @pytest.mark.parametrize("form", [{}, {"encoding_format": "float"}, {"encoding_format": "base64"}])

@@ -115,6 +115,10 @@ ACCEPT = {"accept": "application/json, text/event-stream"}
         ({"host": "localhost:8000"}, 200),
         ({"host": "rebound.example"}, 421),
         ({"origin": "https://evil.example"}, 403),
+        ({"origin": "http://10.0.0.7:8000"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://127.0.0.1"}, 200),
+        ({"origin": "http://localhost:3000"}, 200),
         ({"content-type": "text/plain"}, 400),
         ({"accept": "text/html"}, 406),
     ],
@@ -126,6 +130,24 @@ async def test_pages_that_point_a_name_of_theirs_at_the_service_are_refused(
         reply = await http.post(URL, json=CALL, headers=ACCEPT | headers)
         assert reply.status_code == status, reply.text
         assert (await http.get(URL)).status_code == 405
+
+
+async def test_behind_a_proxy_the_name_that_it_passes_on_is_allowed(tiny_pair: Path, index: Path) -> None:
+    settings: dict[str, Any] = {
+        "mcp": True,
+        "allowed_hosts": ["ask.example.org"],
+        "cors_origins": ["https://a.example"],
+    }
+    async with running_app(pair=tiny_pair, index=index, **settings) as http:
+
+        async def status(**headers: str) -> int:
+            return (await http.post(URL, json=CALL, headers=ACCEPT | headers)).status_code
+
+        assert await status(host="ask.example.org", origin="https://ask.example.org") == 200
+        assert await status(host="127.0.0.1:8000", origin="https://ask.example.org") == 200
+        assert await status(host="ask.example.org", origin="https://a.example") == 200
+        assert await status(host="ask.example.org", origin="https://evil.example") == 403
+        assert await status(host="evil.example", origin="https://evil.example") == 421
 
 
 def nested(depth: int) -> bytes:
