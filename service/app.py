@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from service.observe.state import StateCollector
 from service.openai_api.errors import OpenAIErrors
 from service.openapi import mend
 from service.passage_encoder import load_passage_encoder
+from service.reference_page import reference_page
 from service.refusals import add_handlers, unexpected
 from service.resources import open_resources
 from service.routes import chat, embeddings, generate, health, indexes, maps, metrics, models, page, retrieve
@@ -66,6 +68,7 @@ def create_app(settings: ServeSettings, tracing: "Tracing | None" = None) -> Fas
         summary="Answers questions with cited passages, looked up with the model's own hidden state.",
         lifespan=_lifespan,
         generate_unique_id_function=lambda route: route.name,
+        docs_url=None,  # FastAPI's pages load their scripts from elsewhere; `/docs` is the page's own
         redoc_url=None,
     )
     app.state.settings = settings
@@ -75,6 +78,7 @@ def create_app(settings: ServeSettings, tracing: "Tracing | None" = None) -> Fas
     app.state.draining = Draining(notice_s=settings.notice_s, drain_s=settings.drain_s)
     app.state.passage_encoder = None
     app.state.maps = Maps()
+    app.state.reference_page = cache(lambda: reference_page(app.openapi()))
     for routes in (generate, retrieve, indexes, maps, chat, models, embeddings, health, metrics, page):
         app.include_router(routes.router)
     app.mount("/page", page.PageFiles(), name="page")

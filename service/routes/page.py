@@ -1,10 +1,10 @@
-"""`GET /`: the web page, whose files lie in `service/page`."""
+"""`GET /`: the web page, whose files lie in `service/page`, and `GET /docs`: the reference of the API."""
 
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -19,6 +19,12 @@ router = APIRouter()
 async def get_page() -> FileResponse:
     """Ask in a browser."""
     return FileResponse(FOLDER / "index.html", headers=_HEADERS)
+
+
+@router.get("/docs", include_in_schema=False)
+def get_docs(request: Request) -> HTMLResponse:
+    """The reference of the API, to read."""
+    return HTMLResponse(request.app.state.reference_page(), headers=_HEADERS)
 
 
 class PageFiles(StaticFiles):
