@@ -69,8 +69,11 @@ def sample(logits: Tensor, choices: Sequence[Choice]) -> Tensor:
     temperature = column([choice.temperature for choice in choices])
     top_p = column([choice.top_p for choice in choices])
     drawn = column([choice.draw for choice in choices])
-    probabilities, tokens = torch.softmax(logits / temperature, -1).sort(-1, descending=True)
+    # The greatest is 0 then, and stays a number however small the temperature is.
+    scaled = (logits - logits.amax(-1, keepdim=True)) / temperature.clamp(min=torch.finfo(temperature.dtype).tiny)
+    probabilities, tokens = torch.softmax(scaled, -1).sort(-1, descending=True)
     before = probabilities.cumsum(-1) - probabilities  # the share of all more likely tokens
+    before[:, 0] = -1.0  # the likeliest token is kept whatever `top_p` is: the smallest ones are 0 in this format
     kept = probabilities * (before < top_p)
     reached = kept.cumsum(-1)
     picked = (reached <= drawn * reached[:, -1:]).sum(-1, keepdim=True)
