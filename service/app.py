@@ -45,7 +45,7 @@ class _Service(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
         document = super().openapi()
-        mend(document, needs_key=self.state.settings.keys is not None)
+        mend(document, self.state.settings)
         return document
 
 

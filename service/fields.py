@@ -2,7 +2,17 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -32,8 +42,25 @@ def _scalar(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 Text = Annotated[str, AfterValidator(_whole_unicode)]
-Question = Annotated[Text, AfterValidator(_not_blank)]
+Question = Annotated[Text, AfterValidator(_not_blank), Field(json_schema_extra={"pattern": r"\S"})]
 FilterValue = Annotated[Text | int | float | bool, WrapValidator(_scalar)]
+
+# The bound that is told is a number that every reader of JSON takes for the same one, next below 2**63.
+_SEED_SCHEMA: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1024}
+Seed = Annotated[int, Field(ge=0, lt=2**63), WithJsonSchema(_SEED_SCHEMA)]
 
 REQUEST = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 """How the body of a request is read: nothing unknown, nothing turned into something else."""
+
+
+class RequestBody(BaseModel):
+    """The body of a request. A whole number may be written with a point: JSON has one kind of number, 5.0 is 5."""
+
+    model_config = REQUEST
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_numbers(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {name: int(one) if isinstance(one, float) and one.is_integer() else one for name, one in data.items()}

@@ -8,15 +8,13 @@ from pydantic_core import PydanticCustomError
 
 from semiparametric.formats import Scalar
 from service import examples
-from service.fields import REQUEST, FilterValue, Question, Text
+from service.fields import FilterValue, Question, RequestBody, Seed, Text
 
 _RESPONSE = ConfigDict(extra="forbid", frozen=True)
 
 
-class LookupScope(BaseModel):
+class LookupScope(RequestBody):
     """Where a lookup may look."""
-
-    model_config = REQUEST
 
     index: Text | None = Field(
         default=None, description="Name of the index; the default one (`GET /indexes`) when left out."
@@ -55,7 +53,14 @@ class GenerateRequest(AnswerLookups):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [examples.QUESTION, examples.QUESTIONS],
-            "oneOf": [{"required": ["question"]}, {"required": ["questions"]}],
+            "oneOf": [
+                {"required": ["question"], "not": {"required": ["questions"]}},
+                {
+                    "required": ["questions"],
+                    "properties": {"stream": {"const": False}},
+                    "not": {"required": ["question"]},
+                },
+            ],
         }
     )
 
@@ -71,7 +76,7 @@ class GenerateRequest(AnswerLookups):
     )
     temperature: float = Field(default=0.0, ge=0, le=2, description="0 always takes the likeliest token.")
     top_p: float = Field(default=1.0, gt=0, le=1, description="Sample from the likeliest tokens with this joint mass.")
-    seed: int | None = Field(default=None, ge=0, lt=2**63, description="The same seed samples the same answer.")
+    seed: Seed | None = Field(default=None, description="The same seed samples the same answer.")
     stream: bool = Field(default=False, description="Answer with server-sent events while the answer is written.")
     lookups: bool = Field(
         default=False, description="Report each lookup: where in the answer, what it found, and where on the map."

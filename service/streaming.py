@@ -23,12 +23,20 @@ _PING_S = 15  # a comment line while nothing else is sent, so that proxies keep 
 _SEND_TIMEOUT_S = 60  # for a client that stays connected and reads nothing: it keeps a place from others
 _LAST_EVENT_S = 2  # for the event that tells a client of a time that is over
 
+EVENT_SCHEMA = {
+    "type": "object",
+    "description": "One event of the stream.",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string", "contentMediaType": "application/json"}},
+    "required": ["data"],
+}
+"""What a stream consists of; OpenAPI calls this the schema of the medium."""
+
 STREAM_DESCRIPTION: dict[str, Any] = {
     "description": "The answer; with `stream`, the events `token` (text), `retrieval` (passages), `citation` and at "
     "the end `done` (the whole answer as without `stream`) or `error` (a problem).",
     "content": {
         "text/event-stream": {
-            "schema": {"type": "string"},
+            "schema": EVENT_SCHEMA,
             "example": 'event: token\ndata: {"text":"Serialize"}\n\nevent: done\ndata: {"answer":"Serialize", ...}\n\n',
         }
     },

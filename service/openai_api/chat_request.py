@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from service.fields import REQUEST, Text
+from service.fields import REQUEST, RequestBody, Seed, Text
 from service.openai_api import examples
 from service.openai_api.only import Only
 from service.schemas import AnswerLookups
@@ -63,10 +63,8 @@ class StreamOptions(BaseModel):
     include_obfuscation: Annotated[Any, Only(False)] = None
 
 
-class Neutral(BaseModel):
+class Neutral(RequestBody):
     """Parameters of OpenAI's that are known here only by what they do when they are left out."""
-
-    model_config = REQUEST
 
     audio: Annotated[Any, Only()] = None
     frequency_penalty: Annotated[Any, Only(0)] = None
@@ -95,7 +93,15 @@ class Neutral(BaseModel):
 class ChatRequest(Neutral, AnswerLookups):
     """A conversation whose last message is the question. The lookups are set as in `/generate`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [examples.CHAT, examples.CONVERSATION]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [examples.CHAT, examples.CONVERSATION],
+            "anyOf": [
+                {"properties": {"stream_options": {"type": "null"}}},
+                {"properties": {"stream": {"const": True}}, "required": ["stream"]},
+            ],
+        }
+    )
 
     model: Text = Field(description="The name of the pair; `GET /v1/models` tells it.")
     messages: list[ChatMessage] = Field(
@@ -111,7 +117,7 @@ class ChatRequest(Neutral, AnswerLookups):
     top_p: float | None = Field(
         default=None, gt=0, le=1, description="Sample from the likeliest tokens with this joint mass."
     )
-    seed: int | None = Field(default=None, ge=0, lt=2**63, description="The same seed samples the same answer.")
+    seed: Seed | None = Field(default=None, description="The same seed samples the same answer.")
     stream: bool | None = Field(default=None, description="Answer in chunks while the answer is written.")
     stream_options: StreamOptions | None = Field(default=None, description="With `stream` only.")
 

@@ -13,9 +13,16 @@ from service.openai_api.errors import error_reply
 from service.problems import problem_of
 from service.streaming import EventStream
 
+CHUNK_SCHEMA = {
+    "type": "object",
+    "description": "One event of the stream.",
+    "properties": {"data": {"type": "string"}},
+    "required": ["data"],
+}
+
 CHAT_STREAM_DESCRIPTION = {
     "description": "The answer; with `stream`, chunks of it, then `[DONE]`. An error on the way is a chunk too.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}, "example": examples.STREAM}},
+    "content": {"text/event-stream": {"schema": CHUNK_SCHEMA, "example": examples.STREAM}},
 }
 
 _END = ServerSentEvent("[DONE]", sep="\n")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from service.fields import REQUEST, Text
+from service.fields import RequestBody, Text
 from service.openai_api import examples
 
 MAX_INPUTS = 2048
@@ -35,10 +35,10 @@ Inputs = Annotated[
 ]
 
 
-class EmbeddingsRequest(BaseModel):
+class EmbeddingsRequest(RequestBody):
     """Passages to embed."""
 
-    model_config = ConfigDict(**REQUEST, json_schema_extra={"examples": [examples.EMBED]})
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.EMBED]})
 
     model: Text = Field(description="The name of the pair; `GET /v1/models` tells it.")
     input: Inputs = Field(description="The text of a passage, or of several. What is too long is cut, as in an index.")
