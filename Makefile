@@ -8,6 +8,7 @@ VENV ?= $(if $(filter gpu,$(ACCELERATOR)),.venv-gpu,.venv)
 TEST_VENV ?= .venv-test
 VLLM_VENV ?= .venv-vllm
 PYTEST_ARGS ?=
+MAX_EXAMPLES ?= 200
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -103,6 +104,10 @@ unit: $(TEST_INSTALLED) ## The tests alone: make unit PYTEST_ARGS='-m "not slow"
 test-vllm: $(VLLM_INSTALLED) ## The tests against the real vLLM (its CPU build), in an environment of their own
 	HF_HUB_OFFLINE=1 $(VLLM_VENV)/bin/python -m pytest tests/vllm $(PYTEST_ARGS)
 
+.PHONY: fuzz-api
+fuzz-api: $(TEST_INSTALLED) ## schemathesis over the whole HTTP API, for long: make fuzz-api MAX_EXAMPLES=200
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(TEST_BIN)/python -m tests.system.whole_api --max-examples $(MAX_EXAMPLES)
+
 .PHONY: format
 format: $(TEST_INSTALLED) ## Format the code and mend what can be mended by itself
 	$(TEST_BIN)/ruff check --fix $(CODE)
@@ -139,5 +144,5 @@ lock: $(TEST_INSTALLED) ## Write docker/requirements*.txt again, with the newest
 
 .PHONY: clean
 clean: ## Remove environments, caches and what the commands above wrote
-	rm -rf $(VENV) $(TEST_VENV) $(VLLM_VENV) .demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TEST_VENV) $(VLLM_VENV) .demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache
 	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -15,6 +15,7 @@ from service.draining import Draining
 from service.logs import log_as_json
 from service.observe.tracing import open_tracing
 from service.preflight import check_and_bind
+from service.punctual import PunctualProtocol
 from service.settings import ServeSettings
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ async def _serve(settings: ServeSettings, listener: socket.socket) -> None:
         log_config=None,
         access_log=False,  # RequestContext writes it, with the request id and the timings
         server_header=False,
+        http=PunctualProtocol,
         timeout_graceful_shutdown=_FORCED_END_S,
     )
     server = _Server(config, app.state.draining)
