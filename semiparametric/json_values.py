@@ -10,6 +10,7 @@ from semiparametric.errors import InputError
 from semiparametric.lines import decoded, opened, raw_lines
 
 _CHUNK = 1 << 20
+_LONGEST_VALUE = 1 << 26  # characters: what is longer is no record, and is not taken into memory
 _TAIL = 16  # characters at the end of what was read in which a broken-off literal or escape may look like a mistake
 
 
@@ -44,6 +45,8 @@ def line_value(line: bytes, where: str) -> Any:
         ) from error
     except RecursionError as error:
         raise InputError("nested too deeply to be read", where=where) from error
+    except ValueError as error:  # a number of more digits than Python reads
+        raise InputError(f"not JSON ({error})", where=where) from error
 
 
 def first_character(path: Path) -> str:
@@ -107,10 +110,18 @@ class _JsonText:
                 value, self._at = self._decoder.raw_decode(self._buffer, self._at)
             except json.JSONDecodeError as error:
                 unfinished = error.msg.startswith("Unterminated") or error.pos >= len(self._buffer) - _TAIL
+                if unfinished and len(self._buffer) - self._at > _LONGEST_VALUE:
+                    raise InputError(
+                        f"the value is longer than {_LONGEST_VALUE >> 20} million characters",
+                        where=f"{self.where}, {what}",
+                        remedy="The file holds either one object on each line or one array of objects",
+                    ) from error
                 if not (unfinished and self._more()):
                     raise InputError(f"not JSON ({error.msg})", where=f"{self.where}, {what}") from error
             except RecursionError as error:
                 raise InputError("nested too deeply to be read", where=f"{self.where}, {what}") from error
+            except ValueError as error:  # a number of more digits than Python reads
+                raise InputError(f"not JSON ({error})", where=f"{self.where}, {what}") from error
             else:
                 return value
 

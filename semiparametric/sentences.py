@@ -9,13 +9,13 @@ _STRETCH = 4000  # characters: the sentence splitter takes time quadratic in its
 
 def sentences(text: str) -> list[str]:
     """The sentences of a paragraph, each with the white space after it; joined they are the text again."""
-    found = []
-    while len(text) > _STRETCH:
-        window = text[:_STRETCH]
+    found, start = [], 0
+    while len(text) - start > _STRETCH:
+        window = text[start : start + _STRETCH]
         whole = _split(window)[:-1] or [window[: window.rfind(" ") + 1] or window]  # the last one may go on
         found += whole
-        text = text[sum(map(len, whole)) :]
-    return found + _split(text)
+        start += sum(map(len, whole))
+    return found + _split(text[start:])
 
 
 def _split(text: str) -> list[str]:

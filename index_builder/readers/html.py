@@ -1,6 +1,7 @@
 """HTML, parsed by Beautiful Soup: what a reader of the page sees, without scripts, styles and navigation."""
 
 import re
+from collections.abc import Iterator
 
 from bs4 import BeautifulSoup
 from bs4.element import NavigableString, PageElement, PreformattedString, Tag
@@ -73,7 +74,7 @@ class _Walk:
         elif tag.name == "pre":
             self._collector.block(tag.get_text().strip("\n"), verbatim=True)
         elif tag.name == "tr":
-            self._collector.block(" | ".join(_one_line(cell.get_text(" ")) for cell in tag.find_all(["th", "td"])))
+            self._collector.block(" | ".join(_one_line(cell.get_text(" ")) for cell in _cells(tag)))
         else:
             return [*tag.contents, None]
         return []
@@ -81,6 +82,17 @@ class _Walk:
     def _end_block(self) -> None:
         self._collector.block(_one_line("".join(self._pieces)))
         self._pieces = []
+
+
+def _cells(row: Tag) -> Iterator[Tag]:
+    """The cells of a row, but not those of tables inside of them: each text is told once, however deep it is nested."""
+    ahead = [*reversed(row.contents)]
+    while ahead:
+        element = ahead.pop()
+        if isinstance(element, Tag) and element.name in {"th", "td"}:
+            yield element
+        elif isinstance(element, Tag):
+            ahead += reversed(element.contents)
 
 
 def _one_line(text: str) -> str:

@@ -12,6 +12,7 @@ from index_builder.documents import Section, SectionCollector
 from index_builder.readers.html import html_text
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_LONGEST_FRONT_MATTER = 1 << 16  # characters: the YAML parser reads no more than some thousand in a second
 _PARSER = MarkdownIt("commonmark").enable("table")
 
 
@@ -60,9 +61,13 @@ def _first_top_heading(tokens: Sequence[Token]) -> str | None:
 
 
 def _given_title(front_matter: str) -> str | None:
+    if len(front_matter) > _LONGEST_FRONT_MATTER:
+        return None
     try:
         values = yaml.safe_load(front_matter)
-    except yaml.YAMLError:  # front matter belongs to other tools; only its title would have been of use
+    except (yaml.YAMLError, ValueError, RecursionError):
+        # Front matter belongs to other tools; only its title would have been of use. A day that no month has is a
+        # ValueError.
         return None
     title = values.get("title") if isinstance(values, dict) else None
     return title if isinstance(title, str) else None

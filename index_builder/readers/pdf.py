@@ -2,8 +2,9 @@
 
 import io
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from semiparametric.errors import InputError
 from semiparametric.sentences import sentences
 
 _ITEM = re.compile(r"([\u2022\u25aa\u25cf\u25e6*\u2013-]|\d{1,3}[.)])\s")
-_PAGE_NUMBER = re.compile(r"\W*(page|seite|p\.)?\s*\d+\W*(of \d+\W*)?", re.IGNORECASE)
+_PAGE_NUMBER = re.compile(r"\W*((page|seite|p\.)\s*)?\d+\W*(of \d+\W*)?", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?:;\u2026\u3002\uff01\uff1f][\"'\u201d\u2019)\]]*$")
 _NUMBER = re.compile(r"\d+")
 _HEADING_LINES = 3  # a heading may run over so many
+_LEADING_DIGITS = re.compile(r"\d{1,12}")  # the number of a heading
+_MOST_OPERATIONS = 20_000_000  # of drawing; a book of a thousand pages has a few million
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,24 @@ def _parsed(reader: PdfReader) -> tuple[str, list[_Bookmark], list[list[str]]] |
         return None
     title = _clean(str((reader.metadata and reader.metadata.title) or ""))
     bookmarks = sorted(_bookmarks(reader, reader.outline), key=lambda mark: mark.page)
-    return " ".join(title.split()), bookmarks, [_clean(page.extract_text()).splitlines() for page in reader.pages]
+    count = _Budget()
+    texts = [page.extract_text(visitor_operand_before=count) for page in reader.pages]
+    return " ".join(title.split()), bookmarks, [_clean(text).splitlines() for text in texts]
+
+
+class _Budget:
+    """Ends the reading of a document that draws without end: pages and forms may show the same thing again and again.
+
+    pypdf bounds what one page does (7.1 and newer), this what all of them do. It asks before each operation.
+    """
+
+    def __init__(self) -> None:
+        self._left = _MOST_OPERATIONS
+
+    def __call__(self, *_: object) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"it takes more than {_MOST_OPERATIONS:,} operations")
 
 
 def _clean(text: str) -> str:
@@ -110,27 +130,42 @@ def _is_running(line: str, edges: Counter[str], num_pages: int) -> bool:
 
 def _flow(pages: Sequence[list[str]], bookmarks: Sequence[_Bookmark]) -> Iterator[_Bookmark | _Paragraph]:
     """Headings and paragraphs in reading order."""
+    marks: dict[int, list[_Bookmark]] = {}
+    for mark in bookmarks:
+        marks.setdefault(mark.page, []).append(mark)
     for number, lines in enumerate(pages, start=1):
         begin = 0
-        for mark in (mark for mark in bookmarks if mark.page == number):
-            start, end = _found(mark.title, lines, begin)
+        places = _places(lines) if number in marks else {}
+        for mark in marks.get(number, ()):
+            start, end = _found(mark.title, places, begin)
             yield from _paragraphs(lines[begin:start], number)
             yield mark
             begin = end
         yield from _paragraphs(lines[begin:], number)
 
 
-def _found(title: str, lines: Sequence[str], begin: int) -> tuple[int, int]:
+_Places = Mapping[str, Sequence[tuple[int, int]]]
+
+
+def _places(lines: Sequence[str]) -> _Places:
+    """The ranges of lines that show a heading of these words, ascending, with its number before it or without."""
+    places: dict[str, list[tuple[int, int]]] = {}
+    bare = [_bare(line) for line in lines]
+    for start in range(len(bare)):
+        for end in range(start + 1, min(start + _HEADING_LINES, len(bare)) + 1):
+            shown = "".join(bare[start:end])
+            digits = _LEADING_DIGITS.match(shown)
+            for prefix in range(len(digits[0]) + 1 if digits else 1):
+                places.setdefault(shown[prefix:], []).append((start, end))
+    return places
+
+
+def _found(title: str, places: _Places, begin: int) -> tuple[int, int]:
     """The lines that show a heading, as a range; an empty one at `begin` where none do."""
     wanted = _bare(title)
-    if not wanted:
-        return begin, begin
-    for start in range(begin, len(lines)):
-        for end in range(start + 1, min(start + _HEADING_LINES, len(lines)) + 1):
-            shown = _bare("".join(lines[start:end]))
-            if shown == wanted or (shown.endswith(wanted) and _NUMBER.fullmatch(shown.removesuffix(wanted))):
-                return start, end
-    return begin, begin
+    ranges = places.get(wanted, ()) if wanted else ()
+    first = bisect_left(ranges, (begin, 0))
+    return ranges[first] if first < len(ranges) else (begin, begin)
 
 
 def _bare(text: str) -> str:

@@ -16,7 +16,8 @@ DELTA_PASSAGES = "passages-1.arrow"
 CURRENT = "CURRENT"
 _VERSIONS = "versions"
 _PARTIAL = ".partial"
-_NUMBER = re.compile(r"[1-9][0-9]*")
+_LONGEST_CURRENT = 64  # characters that are read of it
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")  # more digits are no version that anyone has built
 
 
 def version_folder(index: Path, version: int) -> Path:
@@ -79,7 +80,8 @@ def current_version(index: Path) -> int | None:
         return None
     if path.is_symlink():
         raise StoreError("is a symbolic link, which could lead anywhere", where=str(path), remedy="Put the file there")
-    text = path.read_text("utf-8", errors="replace").removesuffix("\n")
+    with path.open(encoding="utf-8", errors="replace") as file:
+        text = file.read(_LONGEST_CURRENT).removesuffix("\n")
     if not _NUMBER.fullmatch(text):
         raise StoreError(
             f"CURRENT holds {text!r}, not the number of a version",

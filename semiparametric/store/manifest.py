@@ -12,7 +12,7 @@ from semiparametric.errors import StoreError
 from semiparametric.store.index_summary import IndexSummary
 from semiparametric.store.layout import DELETED, MANIFEST, PASSAGES, VECTORS
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class CorpusSummary(BaseModel):

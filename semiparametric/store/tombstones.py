@@ -1,5 +1,6 @@
 """`deleted.npy`: the rows of a version that no lookup gives any more."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,11 @@ from semiparametric.store.layout import DELETED
 from semiparametric.store.manifest import Manifest
 
 _REMEDY = "Copy the version again from where it was built, or build it again with `cosup index build`"
+
+# As `np.save` writes it. NumPy's own reader takes the header for Python and ends in errors of Python's parser.
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '<i8', 'fortran_order': False, 'shape': \(\d+,\), \} *\n", re.DOTALL
+)
 
 
 def write_deleted(folder: Path, rows: NDArray[np.int64]) -> None:
@@ -29,12 +35,14 @@ def read_deleted(folder: Path, manifest: Manifest) -> NDArray[np.int64]:
         return np.empty(0, np.int64)
     path = folder / DELETED
     try:
-        with path.open("rb") as file:
-            rows: NDArray[np.int64] = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise StoreError(f"cannot be read as a NumPy array ({error})", where=str(path), remedy=_REMEDY) from error
-    whole = isinstance(rows, np.ndarray) and rows.dtype == np.int64 and rows.shape == (manifest.deleted,)
-    if not whole or not (np.diff(rows) > 0).all() or not 0 <= rows[0] <= rows[-1] < manifest.rows:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"cannot be read ({error.strerror})", where=str(path), remedy=_REMEDY) from error
+    header = _HEADER.match(data)
+    if header is None or (len(data) - header.end()) % 8:
+        raise StoreError("cannot be read as a NumPy array of rows", where=str(path), remedy=_REMEDY)
+    rows: NDArray[np.int64] = np.frombuffer(data, np.int64, offset=header.end())
+    if len(rows) != manifest.deleted or not (np.diff(rows) > 0).all() or not 0 <= rows[0] <= rows[-1] < manifest.rows:
         raise StoreError(
             f"does not hold {manifest.deleted} ascending rows below {manifest.rows}", where=str(path), remedy=_REMEDY
         )

@@ -5,7 +5,6 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 import httpx
-from httpx_sse import EventSource
 
 from service.client.errors import FailedError, ServiceError
 from service.client.requests import (
@@ -14,6 +13,7 @@ from service.client.requests import (
     StreamEvent,
     Where,
     event_of,
+    event_source,
     reaching,
     read,
     read_answers,
@@ -61,7 +61,7 @@ class AsyncClient:
                 if not reply.is_success:
                     await reply.aread()
                     refuse_problem(reply)
-                async for message in EventSource(reply).aiter_sse():
+                async for message in event_source(reply).aiter_sse():
                     event = event_of(message)
                     if event is not None:
                         yield event

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, TypeVar
 
 import httpx
-from httpx_sse import ServerSentEvent, SSEError
+from httpx_sse import EventSource, ServerSentEvent, SSEError
 from pydantic import BaseModel, ValidationError
 
 from semiparametric.formats import Scalar
@@ -100,6 +100,8 @@ def reaching(where: str) -> Iterator[None]:
         yield
     except SSEError as error:  # a TransportError too
         raise FailedError(f"{where} did not answer with a stream ({error})") from error
+    except httpx.DecodingError as error:
+        raise FailedError(f"{where} did not answer with what its Content-Encoding says ({error})") from error
     except httpx.TransportError as error:
         remedy = "Is the service running, and is this its address?"
         raise UnreachableError(f"{where} did not answer ({type(error).__name__}: {error}). {remedy}") from error
@@ -109,6 +111,12 @@ def refuse_problem(reply: httpx.Response) -> None:
     """Raise the exception of a reply that is no success and has been read."""
     if not reply.is_success:
         raise error_of(reply.status_code, reply.content, reply.headers.get("retry-after"))
+
+
+def event_source(reply: httpx.Response) -> EventSource:
+    """The events of a stream. They are UTF-8 whatever charset the reply names, which could be none of text at all."""
+    reply.encoding = "utf-8"
+    return EventSource(reply)
 
 
 def event_of(event: ServerSentEvent) -> StreamEvent | None:

@@ -312,7 +312,9 @@ def test_samples_follow_the_distribution_cut_at_top_p_and_masked() -> None:
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(2.0, 5e-324), (5e-324, 1.0), (1e-30, 0.5), (5e-324, 5e-324)])
-def test_the_smallest_temperature_and_top_p_take_the_most_likely_allowed_token(temperature: float, top_p: float) -> None:
+def test_the_smallest_temperature_and_top_p_take_the_most_likely_allowed_token(
+    temperature: float, top_p: float
+) -> None:
     logits = torch.tensor([[-1.0, 300.0, 2.0, 1.0]])
     choices = [choice_at(Sampling(temperature=temperature, top_p=top_p, seed=1), 3)]
     assert choose(logits, choices, [frozenset({1})]) == [2]
