@@ -24,7 +24,7 @@ _FIELD = "place"
 
 
 @schemathesis.hook
-def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kwargs: dict[str, Any]) -> None:
+def before_call(_context: schemathesis.HookContext, case: "schemathesis.Case[Any]", _kwargs: dict[str, Any]) -> None:
     """Schemathesis calls this before each request."""
     if isinstance(case.path_parameters, dict) and _is_chosen(case.path_parameters.get("name")):
         case.path_parameters["name"] = MODEL if "models" in case.path else INDEX

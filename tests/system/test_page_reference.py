@@ -56,6 +56,6 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(alone: Page, theme: str)
     alone.wait_for_load_state()
     assert violations(alone) == []
     assert overflow(alone) <= 0
-    alone.set_viewport_size(ViewportSize(**PHONE))
+    alone.set_viewport_size(ViewportSize(width=PHONE["width"], height=PHONE["height"]))
     assert overflow(alone) <= 0
     assert violations(alone) == []
