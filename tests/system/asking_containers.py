@@ -52,9 +52,9 @@ def wait_for_version(service: httpx.Client, wanted: int) -> None:
 
 def rebuild(compose_file: str, *arguments: str) -> str:
     compose = ["docker-compose", "-p", os.environ["PROJECT"], "-f", compose_file]
-    ended = subprocess.run(
-        [*compose, "run", "--rm", "index-builder", *arguments], capture_output=True, text=True, check=False
-    )
+    command = [*compose, "run", "--rm", "-T", "index-builder", *arguments]
+    attached = os.environ | {"COMPOSE_INTERACTIVE_NO_CLI": "1"}  # version 1 calls `docker start` unless told not to
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=attached)
     if ended.returncode != 0:
         raise SystemExit(f"index-builder {arguments} ended with {ended.returncode}: {ended.stdout}{ended.stderr}")
     return f"$ index-builder {' '.join(arguments)}\n{ended.stdout}"
