@@ -80,5 +80,7 @@ def test_the_probes_ask_for_paths_that_the_service_has() -> None:
 
 def test_answers_have_time_to_end_before_the_pod_is_killed() -> None:
     command = serving()["command"]
-    drain_s = int(command[command.index("--drain-s") + 1])
-    assert serving()["grace"] > serving()["lifecycle"]["preStop"]["sleep"]["seconds"] + drain_s
+    notice_s, drain_s = (int(command[command.index(option) + 1]) for option in ("--notice-s", "--drain-s"))
+    probe = serving()["readinessProbe"]
+    assert notice_s > probe["periodSeconds"] * probe["failureThreshold"]
+    assert serving()["grace"] > notice_s + drain_s + 2  # seconds that the service itself takes on top
