@@ -10,6 +10,7 @@ from evaluation.metrics import lists, ranking, rouge, text
 from evaluation.metrics.citations import Pair, Span, Statement
 from evaluation.predictions import Found, Prediction, Read
 from evaluation.questions import Question
+from semiparametric.sentences import sentences
 
 Scores = dict[str, float]
 """Figures by the names of `catalogue`, each between 0 and 1; one that does not apply is not there."""
@@ -59,9 +60,10 @@ def cut(question: Question, prediction: Prediction) -> Cut:
     if not said.strip():
         return Cut([], [], [])
     spans = _spans(prediction)
+    found = sentences(said) if spans else [said]  # where nothing is cited, nothing is supported, however it is cut
     return Cut(
-        judged.statements_of(said, spans),
-        judged.grounding_pairs(said, spans),
+        judged.statements_of(found, spans),
+        judged.grounding_pairs(found, spans),
         [(said, claim) for claim in question.claims],
     )
 

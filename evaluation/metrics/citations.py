@@ -4,19 +4,14 @@ A judgement is asked for as a pair (premise, hypothesis), and a whole set's pair
 say which pairs they need (`needed`), and count once all are known.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-
-from semiparametric.sentences import sentences as split
+from itertools import accumulate, pairwise
 
 Pair = tuple[str, str]
 """Premise and hypothesis."""
 
 Entails = Callable[[str, str], bool]
-
-_ONE_SENTENCE = re.compile(r"[^\W\d][\w ,'-]*[.!?]? *")  # words alone, and at most one mark at the end
 
 _MOST_CITATIONS = 3
 """Citations of a statement that count, the first ones, as ALCE has it by default."""
@@ -39,20 +34,11 @@ class Span:
     passage: str | None
 
 
-@lru_cache(maxsize=16)
-def sentences_of(text: str) -> tuple[str, ...]:
-    """The sentences of a text. The last few are remembered: what is cited is often the whole answer, split before.
-
-    Splitting takes a millisecond or two, so a text in which nothing could end a sentence is not split.
-    """
-    return (text,) if _ONE_SENTENCE.fullmatch(text) else tuple(split(text))
-
-
-def statements_of(answer: str, spans: Sequence[Span]) -> list[Statement]:
-    """The sentences of an answer; each cites the passages of the spans that overlap it."""
+def statements_of(sentences: Sequence[str], spans: Sequence[Span]) -> list[Statement]:
+    """The sentences of an answer, which joined are the answer; each cites the passages of the spans that overlap it."""
     statements = []
     start = 0
-    for sentence in sentences_of(answer):
+    for sentence in sentences:
         end = start + len(sentence)
         if sentence.strip():
             cited = tuple(span.passage for span in spans if span.start < end and span.end > start)
@@ -78,15 +64,20 @@ def grounding(pairs: Sequence[Pair], entails: Entails) -> float:
     return sum(entails(*pair) for pair in pairs) / len(pairs) if pairs else 0.0
 
 
-def grounding_pairs(answer: str, spans: Sequence[Span]) -> list[Pair]:
-    """Passage and sentence of each judgement of the paper's grounding.
+def grounding_pairs(sentences: Sequence[str], spans: Sequence[Span]) -> list[Pair]:
+    """Passage and sentence of each judgement of the paper's grounding; the sentences, joined, are the answer.
 
-    Text between citations is joined to the next one; what comes after the last one does not count.
+    A sentence is cut where a citation ends. Text between citations is joined to the next one; what comes after the last
+    one does not count.
     """
+    answer = "".join(sentences)
+    ends = list(accumulate(map(len, sentences)))
     pairs = []
     start = 0
     for span in sorted(spans, key=lambda span: span.start):
-        pairs += [(span.passage or "", text.strip()) for text in sentences_of(answer[start : span.end]) if text.strip()]
+        cuts = [start, *(end for end in ends if start < end < span.end), span.end]
+        texts = [answer[first:last].strip() for first, last in pairwise(cuts)]
+        pairs += [(span.passage or "", text) for text in texts if text]
         start = max(start, span.end)
     return pairs
 

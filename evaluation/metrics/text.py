@@ -7,13 +7,18 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
+@lru_cache(maxsize=256)
 def normalise(text: str) -> str:
-    """KILT's normal form: lower case, punctuation deleted, articles dropped, single spaces."""
+    """KILT's normal form: lower case, punctuation deleted, articles dropped, single spaces.
+
+    The last ones are remembered, since each metric of an answer asks for the same few texts.
+    """
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 

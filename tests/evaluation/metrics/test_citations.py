@@ -1,8 +1,6 @@
 """Citation recall and precision, and grounding, worked by hand with a judge that knows a table of judgements."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from evaluation.metrics.citations import (
     Span,
@@ -12,7 +10,6 @@ from evaluation.metrics.citations import (
     grounding,
     grounding_pairs,
     needed,
-    sentences_of,
     statements_of,
 )
 from evaluation.metrics.marks import first_line, marked_answer, without_marks
@@ -79,20 +76,31 @@ def test_all_judgements_are_named_beforehand() -> None:
 def test_a_sentence_cites_the_passages_of_the_spans_that_overlap_it() -> None:
     answer = "Fire burns. Ice melts here. So it is."
     spans = [Span(0, 10, A), Span(12, 26, B), Span(16, 20, A)]
-    assert statements_of(answer, spans) == [
+    assert statements_of(sentences(answer), spans) == [
         Statement("Fire burns.", (A,)),
         Statement("Ice melts here.", (B, A)),
         Statement("So it is.", ()),
     ]
-    assert statements_of("", []) == []
+    assert statements_of([], []) == []
 
 
 def test_grounding_judges_each_citation_with_the_uncited_text_before_it() -> None:
     answer = "It is: fire. And ice. The end."
     spans = [Span(7, 12, "It is: fire."), Span(13, 21, B)]
-    assert grounding_pairs(answer, spans) == [("It is: fire.", "It is: fire."), (B, "And ice.")]
-    assert grounding(grounding_pairs(answer, spans), entails) == 1 / 2
-    assert grounding(grounding_pairs("No citation.", []), entails) == 0.0
+    pairs = grounding_pairs(sentences(answer), spans)
+    assert pairs == [("It is: fire.", "It is: fire."), (B, "And ice.")]
+    assert grounding(pairs, entails) == 1 / 2
+    assert grounding(grounding_pairs(["No citation."], []), entails) == 0.0
+
+
+def test_grounding_cuts_a_sentence_where_its_citation_ends() -> None:
+    answer = "So it is. Fire burns and ice melts. The end."
+    spans = [
+        Span(10, 20, A),
+        Span(25, 35, B),
+        Span(26, 30, A),
+    ]  # the last one lies within another: nothing is left to it
+    assert grounding_pairs(sentences(answer), spans) == [(A, "So it is."), (A, "Fire burns"), (B, "and ice melts.")]
 
 
 def test_marks_name_passages_counted_from_one() -> None:
@@ -109,11 +117,3 @@ def test_marks_without_passages_name_none() -> None:
 def test_marks_are_taken_out_as_alce_does_it_with_what_that_leaves() -> None:
     assert without_marks("Fire [1, 2] burns [3] | now]") == "Fire, 2 burns now"
     assert first_line(" One. \nTwo.<|im_end|>") == "One. "
-
-
-@given(
-    st.lists(st.sampled_from(["The", "lamp", "burns,", "it's", "well-lit", "in", "1889", "Mr", "e", "A"]), min_size=1)
-)
-def test_a_text_of_words_alone_is_one_sentence_as_the_splitter_has_it(words: list[str]) -> None:
-    text = " ".join(words) + "."
-    assert list(sentences_of(text)) == sentences(text)
