@@ -1,12 +1,13 @@
 """What a system did with a question, as it stands on a line of `predictions.jsonl`."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from evaluation.questions import PAGE_FIELD
-from semiparametric.formats import Passage
+from semiparametric.formats import Scalar
 from service.local import Reply
 
 _RECORD = ConfigDict(extra="forbid", frozen=True)
@@ -64,9 +65,9 @@ class Prediction(BaseModel):
     seconds: float = Field(default=0.0, description="From the start of the answer to its end.")
 
 
-def page_of(passage: Passage) -> str | None:
-    """The page that a passage says it stands on."""
-    page = passage.metadata.get(PAGE_FIELD)
+def page_of(metadata: Mapping[str, Scalar]) -> str | None:
+    """The page that a passage stands on, as its metadata say."""
+    page = metadata.get(PAGE_FIELD)
     return None if page is None else str(page)
 
 
@@ -74,7 +75,7 @@ def prediction_of(reply: Reply, **known: Any) -> Prediction:
     """A local reply as a record; `known` are the fields that the reply does not hold."""
     found = None
     if reply.found is not None:
-        found = [Found(id=one.passage.id, score=one.score, page=page_of(one.passage)) for one in reply.found]
+        found = [Found(id=one.passage.id, score=one.score, page=page_of(one.passage.metadata)) for one in reply.found]
     said: dict[str, Any] = {"found": found, "refusal": reply.refusal}
     answer = reply.answer
     if answer is not None:
@@ -89,7 +90,7 @@ def prediction_of(reply: Reply, **known: Any) -> Prediction:
                     id=used.passage.id,
                     title=used.passage.title,
                     text=used.passage.text,
-                    page=page_of(used.passage),
+                    page=page_of(used.passage.metadata),
                     score=used.score,
                 )
                 for used in answer.passages

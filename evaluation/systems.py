@@ -123,7 +123,7 @@ class Asker:
         ask = self._ask(question, top_k=0, candidates=best, retrieval="first", max_retrievals=1)
         if not best:
             ask = self._ask(question, top_k=0, retrieval="never")
-        found = [Found(id=name, score=score, page=page_of(self._by_id[name])) for name, score in ranked]
+        found = [Found(id=name, score=score, page=page_of(self._by_id[name].metadata)) for name, score in ranked]
         return self._of(system, question, ask, found)
 
     def _rank(self, ranker: Ranker, questions: Sequence[Question]) -> list[Ranked]:
@@ -160,5 +160,5 @@ class Asker:
     def _by_page(self) -> dict[str, list[str]]:
         pages: dict[str, list[str]] = {}
         for passage in self.passages:
-            pages.setdefault(page_of(passage) or "", []).append(passage.id)
+            pages.setdefault(page_of(passage.metadata) or "", []).append(passage.id)
         return pages

@@ -1,4 +1,4 @@
-"""Asking a pair many questions on this machine, without a server: the one door through which evaluation comes.
+"""Asking a pair many questions on this machine, without a server: what evaluation does where no service runs.
 
 All questions go through the decoding engine, as many at a time as it has places for.
 """

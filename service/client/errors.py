@@ -22,12 +22,14 @@ class ServiceError(CosupError):
         self,
         message: str,
         *,
+        where: str | None = None,
+        remedy: str | None = None,
         status: int | None = None,
         type: str = "about:blank",  # noqa: A002 - the word of RFC 9457
         request_id: str = "",
         errors: list[ProblemPlace] | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, where=where, remedy=remedy)
         self.status = status
         self.type = type
         self.request_id = request_id

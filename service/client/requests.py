@@ -103,8 +103,11 @@ def reaching(where: str) -> Iterator[None]:
     except httpx.DecodingError as error:
         raise FailedError(f"{where} did not answer with what its Content-Encoding says ({error})") from error
     except httpx.TransportError as error:
-        remedy = "Is the service running, and is this its address?"
-        raise UnreachableError(f"{where} did not answer ({type(error).__name__}: {error}). {remedy}") from error
+        raise UnreachableError(
+            f"the service did not answer ({type(error).__name__}: {error})".replace(": )", ")"),
+            where=where,
+            remedy="Is it running, and is this its address?",
+        ) from error
 
 
 def refuse_problem(reply: httpx.Response) -> None:

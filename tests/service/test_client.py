@@ -175,7 +175,9 @@ def test_a_problem_in_the_middle_of_a_stream_is_raised() -> None:
 def test_a_service_that_is_not_there_is_unreachable() -> None:
     with Client("http://127.0.0.1:9") as client:
         for ask in (client.indexes, lambda: client.generate(QUESTION), lambda: list(client.stream(QUESTION))):
-            with pytest.raises(UnreachableError, match=r"http://127.0.0.1:9 did not answer .* Is the service running"):
+            with pytest.raises(
+                UnreachableError, match=r"http://127.0.0.1:9: the service did not answer \(.*\)\. Is it running"
+            ):
                 ask()
 
 

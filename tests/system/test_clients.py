@@ -151,7 +151,7 @@ def test_ask_with_a_url_shows_what_the_service_answers(service: ChildService, tm
     [
         (["--index", "large"], "Error: there is no index 'large'; served here: 'python'"),
         (["--max-new-tokens", "5000"], "5000 is more than this service allows. Ask for 1024 at most"),
-        (["--url", "http://127.0.0.1:9"], "http://127.0.0.1:9 did not answer"),
+        (["--url", "http://127.0.0.1:9"], "http://127.0.0.1:9: the service did not answer"),
         (["--url", "localhost:8000"], "url: String should match pattern"),
     ],
 )

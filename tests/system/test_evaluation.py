@@ -17,7 +17,8 @@ from cosup.child_service import child_service
 from evaluation.remote import answer_all_remotely
 from evaluation.run import Watching, evaluate
 from evaluation.settings import EvalSettings
-from semiparametric.errors import CosupError
+from semiparametric.errors import BusyError, CosupError
+from service import examples
 from service.app import create_app
 from service.local import Ask
 from service.settings import ServeSettings
@@ -26,6 +27,9 @@ from tests.evaluation.sets import EXAMPLES, write_corpus, write_lines
 from tests.small_index import build_small_index
 
 pytestmark = pytest.mark.system
+
+ANSWER: dict[str, Any] = examples.ANSWER
+PROBLEM = {"type": "about:blank", "title": "No", "request_id": "r1"}
 
 
 @contextmanager
@@ -75,7 +79,7 @@ def test_an_evaluation_of_a_service_that_stopped_goes_on_when_it_is_back(tiny_pa
         return settings_of(tmp_path / "out", url=url, systems=["pair"], datasets={"small": dataset})
 
     first, second = Counted(), Counted()
-    stopped = pytest.raises(CosupError, match=r"does not answer any more.*give the same command again")
+    stopped = pytest.raises(CosupError, match=r"did not answer.*Give the same command again")
     with stopped, child_service(options, tmp_path / "first.log") as service:
         url = service.wait_until_ready()
 
@@ -93,36 +97,34 @@ def test_an_evaluation_of_a_service_that_stopped_goes_on_when_it_is_back(tiny_pa
 
 
 def test_a_service_that_is_not_there_is_refused() -> None:
-    with pytest.raises(CosupError, match=r"http://127\.0\.0\.1:9/.*does not answer any more \(ConnectError"):
+    with pytest.raises(
+        CosupError, match=r"http://127\.0\.0\.1:9: the service did not answer \(ConnectError.*Give the same"
+    ):
         answer_all_remotely("http://127.0.0.1:9", [Ask("When?")])
 
 
-def answering(status: int, body: Any, headers: dict[str, str] | None = None, *, busy: int = 0) -> FastAPI:
-    """A service of another kind, which is busy for so many requests first."""
+def answering(status: int, body: Any, *, busy: tuple[int, ...] = ()) -> FastAPI:
+    """A service of another kind, which is busy first: with these statuses, one after the other."""
     app = FastAPI()
-    left = {"busy": busy}
+    left = list(busy)
 
     @app.post("/{path}")
     async def reply(path: str) -> JSONResponse:
-        if left["busy"]:
-            left["busy"] -= 1
-            return JSONResponse({"detail": "busy"}, 503, {"retry-after": "0"})
-        return JSONResponse(body, status, headers)
+        if left:
+            return JSONResponse({"detail": "busy"}, left.pop(0), {"retry-after": "0"})
+        return JSONResponse(body, status)
 
     return app
 
 
 def test_a_service_of_another_kind_is_refused() -> None:
-    with (
-        serving(answering(200, {"text": "hello"})) as (url, _),
-        pytest.raises(CosupError, match=r"something else than Cosup does\. Give the address of a `cosup serve`"),
+    for status, body, match in (
+        (200, {"text": "hello"}, r"http://127\.0\.0\.1:\d+: it answered something else than RetrieveResponse"),
+        (404, {"detail": "Not Found"}, "HTTP status 404: .*Not Found.*Give the same command again"),
+        (405, {"detail": "Method Not Allowed"}, "HTTP status 405"),
     ):
-        answer_all_remotely(url, [Ask("When?")])
-    with (
-        serving(answering(404, {"detail": "Not Found"})) as (url, _),
-        pytest.raises(CosupError, match="the service answered 404: Not Found"),
-    ):
-        answer_all_remotely(url, [Ask("When?")])
+        with serving(answering(status, body)) as (url, _), pytest.raises(CosupError, match=match):
+            answer_all_remotely(url, [Ask("When?")])
 
 
 def test_the_index_of_a_set_is_asked_for_by_its_name_and_a_key_goes_along() -> None:
@@ -131,23 +133,30 @@ def test_the_index_of_a_set_is_asked_for_by_its_name_and_a_key_goes_along() -> N
     @app.post("/generate")
     async def reply(request: Request) -> JSONResponse:
         seen.append((await request.json(), request.headers["authorization"]))
-        return JSONResponse({"detail": "there is no index 'wiki'"}, 404)
+        return JSONResponse(PROBLEM | {"status": 404, "detail": "there is no index 'wiki'"}, 404)
 
-    with serving(app) as (url, _), pytest.raises(CosupError, match="404: there is no index 'wiki'"):
+    with serving(app) as (url, _), pytest.raises(CosupError, match="there is no index 'wiki'"):
         answer_all_remotely(url, [Ask("When?", top_k=0)], index="wiki", api_key=SecretStr("k1"))
     ((body, key),) = seen
     assert (body["index"], key) == ("wiki", "Bearer k1")
-    assert "candidates" not in body
+    assert body["candidates"] is None
 
 
-def test_a_busy_service_is_asked_again() -> None:
-    body = {
-        "answer": "At dusk.",
-        "citations": [],
-        "passages": [],
-        "finish_reason": "stop",
-        "timings": {"total": 0.5},
-    }
-    with serving(answering(200, body, busy=3)) as (url, _):
+def test_a_service_that_is_busy_or_limits_its_keys_is_asked_again() -> None:
+    with serving(answering(200, ANSWER, busy=(503, 429, 503))) as (url, _):
         (prediction,) = answer_all_remotely(url, [Ask("When?", top_k=0)])
-    assert prediction.answer == "At dusk."
+    assert prediction.answer == ANSWER["answer"]
+
+
+def test_a_service_that_stays_too_busy_is_refused_in_the_end() -> None:
+    with (
+        serving(answering(200, ANSWER, busy=(503,) * 20)) as (url, _),
+        pytest.raises(BusyError, match=r"HTTP status 503: .*busy.*Give the same command again"),
+    ):
+        answer_all_remotely(url, [Ask("When?", top_k=0)])
+
+
+def test_a_question_that_the_service_refuses_has_a_prediction_that_says_so() -> None:
+    with serving(answering(422, PROBLEM | {"status": 422, "detail": "the question is empty"})) as (url, _):
+        (prediction,) = answer_all_remotely(url, [Ask("When?", top_k=0)])
+    assert (prediction.answer, prediction.refusal) == (None, "the question is empty")
