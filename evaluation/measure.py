@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -29,16 +29,23 @@ _ANSWER_FIELDS = {
 }
 
 
-def asked(examples: Sequence[Example], limit: int | None) -> list[Example]:
-    """A fixed random sample of the examples that cite a passage, at most `limit` of them."""
-    cited = [example for example in examples if example.cited]
+def asked(examples: Iterable[Example], limit: int | None, not_answers: Iterable[str] = ()) -> list[Question]:
+    """A fixed random sample of the examples that cite a passage, at most `limit` of them, as questions.
+
+    Args:
+        examples: Of one set.
+        limit: None takes all.
+        not_answers: See `question_of`.
+    """
+    placeholders = list(not_answers)
+    cited = [question_of(example, placeholders) for example in examples if example.cited]
     random.Random(0).shuffle(cited)  # noqa: S311 - a sample, not a secret
     return cited[:limit]
 
 
 def measure_pair(
     model: ModelSettings,
-    examples: Sequence[Example],
+    questions: Sequence[Question],
     decoding: Ask,
     *,
     num_answered: int | None = None,
@@ -50,7 +57,7 @@ def measure_pair(
 
     Args:
         model: The pair, and the index of the set's corpus, built with it.
-        examples: Examples that each cite a passage (`asked`).
+        questions: Each with the passages that it cites (`asked`).
         decoding: How they are asked; its own question does not matter.
         num_answered: Questions that are answered too, the first ones; None answers all. With 0 the figures of answers
             are None.
@@ -61,10 +68,48 @@ def measure_pair(
     Raises:
         PairError, StoreError: The pair or the index cannot be opened, or they do not belong together.
     """
-    num_answered = len(examples) if num_answered is None else min(num_answered, len(examples))
+    num_answered = len(questions) if num_answered is None else min(num_answered, len(questions))
+    made = _predictions(model, questions, decoding, num_answered, on_reply)
+    rules = Rules(right_f1=right_f1)
+    scores = [score(question, one, rules) for question, one in zip(questions, made, strict=True)]
+    if predictions is not None:
+        predictions.write_text("".join(map(_line, questions, made, scores)), "utf-8")
+    answered = scores[:num_answered]
+    return SetFigures(
+        questions=len(questions),
+        **_means(scores, _LOOKUP_FIELDS),
+        **_means(answered, _ANSWER_FIELDS),
+        answered=num_answered,
+        wrong_lookups=sum(not one["cites_gold"] for one in answered),
+        refused=sum(one.refusal is not None for one in made),
+    )
+
+
+def measure_bm25(passages: Sequence[Passage], questions: Sequence[Question]) -> SetFigures:
+    """Figures of BM25's lookups; it has no answers of its own.
+
+    Raises:
+        CosupError: Its libraries are not installed.
+    """
+    rankings = Bm25(passages).rank([question.text for question in questions], NUM_FOUND)
+    scores = [
+        score(question, Prediction(dataset="", system="bm25", id=question.id, found=_found(ranked)), Rules())
+        for question, ranked in zip(questions, rankings, strict=True)
+    ]
+    return SetFigures(questions=len(questions), **_means(scores, _LOOKUP_FIELDS), note="BM25 does not answer")
+
+
+def _predictions(
+    model: ModelSettings,
+    questions: Sequence[Question],
+    decoding: Ask,
+    num_answered: int,
+    on_reply: Callable[[], None] | None,
+) -> list[Prediction]:
+    """What the pair finds for each question, and says to the first ones."""
     asks = [
-        replace(decoding, question=example.question, top_k=NUM_FOUND, is_answered=number < num_answered)
-        for number, example in enumerate(examples)
+        replace(decoding, question=question.text, top_k=NUM_FOUND, is_answered=number < num_answered)
+        for number, question in enumerate(questions)
     ]
 
     def told(_number: int, _reply: Reply) -> None:
@@ -72,40 +117,10 @@ def measure_pair(
             on_reply()
 
     replies = answer_all(model, asks, told)
-    questions = [question_of(example) for example in examples]
-    made = [
+    return [
         prediction_of(reply, dataset="", system="pair", id=question.id)
         for question, reply in zip(questions, replies, strict=True)
     ]
-    rules = Rules(right_f1=right_f1)
-    scores = [score(question, one, rules) for question, one in zip(questions, made, strict=True)]
-    if predictions is not None:
-        lines = map(_line, questions, made, scores)
-        predictions.write_text("".join(lines), "utf-8")
-    figures = SetFigures(
-        questions=len(examples),
-        **_means(scores, _LOOKUP_FIELDS),
-        answered=num_answered,
-        refused=sum(one.refusal is not None for one in made),
-    )
-    answered = scores[:num_answered]
-    wrong_lookups = sum(not one["cites_gold"] for one in answered)
-    return figures.model_copy(update=_means(answered, _ANSWER_FIELDS) | {"wrong_lookups": wrong_lookups})
-
-
-def measure_bm25(passages: Sequence[Passage], examples: Sequence[Example]) -> SetFigures:
-    """Figures of BM25's lookups; it has no answers of its own.
-
-    Raises:
-        CosupError: Its libraries are not installed.
-    """
-    questions = [question_of(example) for example in examples]
-    rankings = Bm25(passages).rank([question.text for question in questions], NUM_FOUND)
-    scores = [
-        score(question, Prediction(dataset="", system="bm25", id=question.id, found=_found(ranked)), Rules())
-        for question, ranked in zip(questions, rankings, strict=True)
-    ]
-    return SetFigures(questions=len(examples), **_means(scores, _LOOKUP_FIELDS), note="BM25 does not answer")
 
 
 def _means(scores: Sequence[Scores], fields: dict[str, str]) -> dict[str, float | None]:

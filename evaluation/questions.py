@@ -43,11 +43,17 @@ class Question:
         """Whether anything is right; a question without is there to be left unanswered."""
         return bool(self.references or self.evidence or self.parts or self.listed or self.claims)
 
+    @property
+    def gold_names(self) -> set[str]:
+        """All names of the evidence."""
+        return {name for names in self.evidence for name in names}
+
 
 def question_of(example: Example, not_answers: Iterable[str] = ()) -> Question:
     """An example as a question.
 
-    Where it gives no answers, the text of its segments is the reference. `not_answers` are placeholders, such as `NA`.
+    Where it gives no answers, the text of its segments is the reference. `not_answers` are placeholders, such as `NA`,
+    which are no reference wherever they stand.
     """
     gold = tuple(dict.fromkeys(one.passage_id for one in example.cited if one.passage_id is not None))
     left_out = set(not_answers)
@@ -57,7 +63,7 @@ def question_of(example: Example, not_answers: Iterable[str] = ()) -> Question:
         id=example.id,
         text=example.question,
         task=example.task,
-        references=tuple(given) or ((said,) if said else ()),
+        references=tuple(given) or ((said,) if said and said not in left_out else ()),
         evidence=(frozenset(gold),) if gold else (),
         gold_passages=gold,
     )

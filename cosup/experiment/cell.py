@@ -148,16 +148,16 @@ def _measure(order: Order, folder: Path, name: str, one: EvaluationSet, index: P
     from semiparametric.formats import read_examples
     from service.local import Ask, ModelSettings
 
-    examples = asked(list(read_examples(one.examples)), one.lookups)
+    questions = asked(read_examples(one.examples), one.lookups, one.not_answers)
     writes = order.supervision != "nsp-only"
     figures = measure_pair(
         ModelSettings(pair=folder / "train" / "pair", index=index, device=_device(order)),
-        examples,
+        questions,
         Ask("", **order.decoding.model_dump()),
         num_answered=one.answers if writes else 0,
         right_f1=one.right_f1,
         predictions=folder / f"predictions-{name}.jsonl",
-        on_reply=_counter(name, len(examples)),
+        on_reply=_counter(name, len(questions)),
     )
     return figures if writes else figures.model_copy(update={"note": "trained for lookups alone, so it cannot write"})
 

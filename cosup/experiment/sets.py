@@ -7,9 +7,10 @@ from pydantic import BaseModel
 
 from cosup.experiment.data import Digests, digest_of
 from cosup.experiment.settings import EvaluationSet
+from evaluation.questions import Question
 from evaluation.results import SetAbout, SetFigures
 from semiparametric.errors import InputError
-from semiparametric.formats import Example, Passage
+from semiparametric.formats import Passage
 from semiparametric.replacing import write_whole
 
 logger = logging.getLogger(__name__)
@@ -47,24 +48,24 @@ def _examined(name: str, one: EvaluationSet, digest: str, *, bm25: bool) -> SetR
     from evaluation.measure import asked, measure_bm25
     from semiparametric.formats import read_examples, read_passages
 
-    examples = asked(list(read_examples(one.examples)), one.lookups)
-    if not examples:
+    questions = asked(read_examples(one.examples), one.lookups, one.not_answers)
+    if not questions:
         raise InputError("no example cites a passage, so no lookup can be judged", where=f"set {name}, {one.examples}")
     passages = list(read_passages(one.corpus))
-    _check_gold(name, one, examples, passages)
-    about = SetAbout(domain=one.domain, passages=len(passages), questions=len(examples))
+    _check_gold(name, one, questions, passages)
+    about = SetAbout(domain=one.domain, passages=len(passages), questions=len(questions))
     if bm25:
-        logger.info("BM25 on %s: %d questions, %d passages", name, len(examples), len(passages))
-    return SetRecord(digest=digest, about=about, bm25=measure_bm25(passages, examples) if bm25 else None)
+        logger.info("BM25 on %s: %d questions, %d passages", name, len(questions), len(passages))
+    return SetRecord(digest=digest, about=about, bm25=measure_bm25(passages, questions) if bm25 else None)
 
 
-def _check_gold(name: str, one: EvaluationSet, examples: list[Example], passages: list[Passage]) -> None:
+def _check_gold(name: str, one: EvaluationSet, questions: list[Question], passages: list[Passage]) -> None:
     there = {passage.id for passage in passages}
-    for example in examples:
-        for segment in example.cited:
-            if segment.passage_id not in there:
+    for question in questions:
+        for gold in question.gold_passages:
+            if gold not in there:
                 raise InputError(
-                    f"the example {example.id!r} cites {segment.passage_id!r}, which {one.corpus} does not hold",
+                    f"the example {question.id!r} cites {gold!r}, which {one.corpus} does not hold",
                     where=f"set {name}, {one.examples}",
                     remedy="Name the corpus that the examples were made from",
                 )

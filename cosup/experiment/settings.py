@@ -41,6 +41,9 @@ class EvaluationSet(BaseModel):
     domain: Domain = Field(description="Whether training saw questions of this kind.")
     lookups: int = Field(default=1000, ge=1, description="Questions that are looked up, a fixed sample (number).")
     answers: int = Field(default=300, ge=0, description="Questions that are answered, of the same sample (number).")
+    not_answers: list[str] = Field(
+        default_factory=list, description="Answers of the file that stand for none, such as NA."
+    )
     right_f1: float | None = Field(
         default=None,
         gt=0,

@@ -2,11 +2,13 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from evaluation.measure import asked, measure_bm25, measure_pair
+from evaluation.questions import question_of
 from semiparametric.errors import CosupError, StoreError
 from semiparametric.formats import Example, Segment
 from service.local import Ask, ModelSettings
@@ -21,6 +23,7 @@ EXAMPLES = [
         segments=[Segment(text="The tide.", passage_id="wheel")],
     ),
 ]
+QUESTIONS = [question_of(example) for example in EXAMPLES]
 
 
 def test_a_pair_is_measured_on_lookups_and_answers(tiny_pair: Path, tmp_path: Path) -> None:
@@ -29,7 +32,7 @@ def test_a_pair_is_measured_on_lookups_and_answers(tiny_pair: Path, tmp_path: Pa
     done: list[int] = []
     figures = measure_pair(
         ModelSettings(pair=tiny_pair, index=index),
-        EXAMPLES,
+        QUESTIONS,
         Ask("", retrieval="first", max_new_tokens=8),
         num_answered=1,
         predictions=predictions,
@@ -49,7 +52,7 @@ def test_a_pair_is_measured_on_lookups_and_answers(tiny_pair: Path, tmp_path: Pa
 
 def test_without_answers_their_figures_do_not_apply(tiny_pair: Path, tmp_path: Path) -> None:
     index = build_small_index(tiny_pair, tmp_path / "index")
-    figures = measure_pair(ModelSettings(pair=tiny_pair, index=index), EXAMPLES, Ask(""), num_answered=0)
+    figures = measure_pair(ModelSettings(pair=tiny_pair, index=index), QUESTIONS, Ask(""), num_answered=0)
     assert figures.answered == 0
     assert figures.f1 is figures.right is figures.grounded is figures.right_on_wrong_lookup is None
 
@@ -58,10 +61,10 @@ def test_a_question_too_long_for_the_context_is_refused_alone_and_counts_as_wron
     tiny_pair: Path, tmp_path: Path
 ) -> None:
     index = build_small_index(tiny_pair, tmp_path / "index")
-    long = EXAMPLES[0].model_copy(update={"id": "long", "question": "lamp " * 2000})
+    long = replace(QUESTIONS[0], id="long", text="lamp " * 2000)
     figures = measure_pair(
         ModelSettings(pair=tiny_pair, index=index),
-        [long, EXAMPLES[1]],
+        [long, QUESTIONS[1]],
         Ask("", max_new_tokens=4),
         predictions=tmp_path / "predictions.jsonl",
     )
@@ -73,19 +76,34 @@ def test_a_question_too_long_for_the_context_is_refused_alone_and_counts_as_wron
 def test_an_index_of_another_pair_is_refused(tiny_pair: Path, tmp_path: Path) -> None:
     index = build_small_index(tiny_pair, tmp_path / "index", fingerprint="another")
     with pytest.raises(StoreError, match="'another'"):
-        measure_pair(ModelSettings(pair=tiny_pair, index=index), EXAMPLES, Ask(""))
+        measure_pair(ModelSettings(pair=tiny_pair, index=index), QUESTIONS, Ask(""))
 
 
 def test_only_examples_that_cite_are_asked_in_an_order_that_is_always_the_same() -> None:
     plain = Example(id="plain", question="Why?", segments=[Segment(text="Because.")])
     many = [EXAMPLES[0].model_copy(update={"id": f"e{number}"}) for number in range(50)]
     drawn = asked([plain, *many], 10)
-    assert [example.id for example in drawn] == [example.id for example in asked([plain, *many], 20)][:10]
+    assert [question.id for question in drawn] == [question.id for question in asked([plain, *many], 20)][:10]
     assert len(asked([plain, *many], None)) == 50
 
 
+def test_a_placeholder_is_no_answer_to_be_right_by(tiny_pair: Path, tmp_path: Path) -> None:
+    silent = EXAMPLES[0].model_copy(
+        update={
+            "answers": ["NA"],
+            "segments": [Segment(text="NA", passage_id="lamp")],
+            "question": "Who made the lamp?",
+        }
+    )
+    (question,) = asked([silent], None, ["NA"])
+    index = build_small_index(tiny_pair, tmp_path / "index")
+    figures = measure_pair(ModelSettings(pair=tiny_pair, index=index), [question], Ask("", max_new_tokens=4))
+    assert figures.recall_at_5 == 1.0
+    assert figures.f1 is figures.exact_match is figures.right is None
+
+
 def test_bm25_finds_passages_by_their_words() -> None:
-    figures = measure_bm25(PASSAGES, EXAMPLES)
+    figures = measure_bm25(PASSAGES, QUESTIONS)
     assert figures.recall_at_1 == 1.0
     assert figures.f1 is None
 
@@ -95,4 +113,4 @@ def test_bm25_without_its_libraries_is_refused_with_the_command_that_installs_th
 ) -> None:
     monkeypatch.setitem(sys.modules, "bm25s", None)
     with pytest.raises(CosupError, match=r"bm25s, which is not installed.*pip install 'cosup\[eval\]'"):
-        measure_bm25(PASSAGES, EXAMPLES)
+        measure_bm25(PASSAGES, QUESTIONS)

@@ -155,6 +155,8 @@ def test_an_example_without_answers_is_scored_against_its_segments_and_placehold
     example = Example(id="e", question="?", answers=["NA", "3 hours", " "], segments=segments)
     assert question_of(example, ["NA"]).references == ("3 hours",)
     assert not question_of(Example(id="e", question="?")).is_answerable
+    placeholder = Example(id="e", question="?", answers=["NA"], segments=[Segment(text="NA")])
+    assert not question_of(placeholder, ["NA"]).is_answerable
 
 
 def test_the_best_score_of_a_lookup_may_tell_which_questions_have_no_answer() -> None:
