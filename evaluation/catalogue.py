@@ -15,7 +15,7 @@ class Metric:
     meaning: str
 
 
-_BY_JUDGE = ("citation_recall", "citation_precision", "grounding", "claim_recall", "paper_correct", "paper_grounding")
+_BY_JUDGE = ("citation_recall", "citation_precision", "grounding", "claim_recall", "paper_correct")
 
 METRICS = (
     Metric("success@1", "success@1", "lookups whose first passage is a gold one"),

@@ -1,8 +1,7 @@
 """`cosup eval`."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -10,7 +9,8 @@ from typer.core import TyperGroup
 from evaluation.settings import EvalSettings
 from semiparametric.command import one_line_errors
 
-BuildIndex = Callable[[Path, Path, Path, str], None]
+if TYPE_CHECKING:
+    from evaluation.run import BuildIndex
 
 
 class ConfigOrCommand(TyperGroup):
@@ -25,7 +25,7 @@ class ConfigOrCommand(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def make_eval_app(build_index: BuildIndex) -> typer.Typer:
+def make_eval_app(build_index: "BuildIndex") -> typer.Typer:
     """The commands under `cosup eval`; `build_index` builds an index of a set that names its corpus."""
     app = typer.Typer(
         cls=ConfigOrCommand,
@@ -84,7 +84,7 @@ def _check(settings: EvalSettings) -> None:
         typer.echo(f"{name}: {len(questions)} questions of {one.file}")
 
 
-def _run(settings: EvalSettings, build_index: BuildIndex) -> None:
+def _run(settings: EvalSettings, build_index: "BuildIndex") -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

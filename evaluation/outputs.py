@@ -4,6 +4,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
@@ -70,10 +71,7 @@ def _system_report(one: Evaluated, system: str, resamples: int) -> SystemReport:
     return SystemReport(
         asked=len(questions),
         refused=sum(prediction.refusal is not None for prediction in predictions),
-        figures={
-            name: Figure(mean=found.mean, low=found.low, high=found.high, count=found.count)
-            for name, found in intervals.items()
-        },
+        figures={name: Figure(**asdict(found)) for name, found in intervals.items()},
         slices=dict(sorted(slices.items())),
         seconds=round(fmean(prediction.seconds for prediction in predictions), 4),
         abstention=abstention(questions, predictions),

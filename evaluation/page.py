@@ -65,7 +65,7 @@ def _set(name: str, one: Evaluated, passages: dict[str, list[str]]) -> dict[str,
 def _question(question: Question) -> dict[str, Any]:
     wanted = list(question.references)
     wanted += [" / ".join(aliases) for aliases in (*question.parts, *question.listed)]
-    gold = sorted({name for names in question.evidence for name in names} | set(question.gold_passages))
+    gold = sorted(question.gold_names.union(question.gold_passages))
     return {
         "id": question.id,
         "text": question.text,

@@ -1,14 +1,17 @@
 """What a system did with a question, as it stands on a line of `predictions.jsonl`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from evaluation.questions import PAGE_FIELD
+from evaluation.questions import PAGE_FIELD, Question
 from semiparametric.formats import Scalar
 from service.local import Reply
+
+UNSAID = "-"
+"""Stands for what a record does not say, or not yet."""
 
 _RECORD = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,6 +72,13 @@ def page_of(metadata: Mapping[str, Scalar]) -> str | None:
     """The page that a passage stands on, as its metadata say."""
     page = metadata.get(PAGE_FIELD)
     return None if page is None else str(page)
+
+
+def names_of(question: Question, passages: Iterable[Read] | Iterable[Found]) -> list[str]:
+    """What evidence would call these passages; one that names no page is called by its id."""
+    if question.names == "passage":
+        return [one.id for one in passages]
+    return [one.page or one.id for one in passages]
 
 
 def prediction_of(reply: Reply, **known: Any) -> Prediction:

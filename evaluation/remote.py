@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
-from evaluation.predictions import Cited, Found, Prediction, Read, page_of
+from evaluation.predictions import UNSAID, Cited, Found, Prediction, Read, page_of
 from semiparametric.errors import BusyError, CosupError
 from service.client import AsyncClient, BusyServiceError, GenerateResponse, LookupOptions, RequestError, ServiceError
 from service.local import Ask, ask_all
@@ -77,7 +77,7 @@ async def _ask(client: AsyncClient, ask: Ask, index: str | None) -> Prediction:
     except RequestError as error:
         if error.status not in _REFUSED:
             raise
-        return Prediction(dataset="-", system="-", id="-", refusal=error.message)
+        return Prediction(dataset=UNSAID, system=UNSAID, id=UNSAID, refusal=error.message)
     return _prediction_of(answer, found)
 
 
@@ -93,9 +93,9 @@ async def _patiently(ask: Callable[[], Awaitable[Reply]]) -> Reply:
 
 def _prediction_of(answer: GenerateResponse, found: list[Found] | None) -> Prediction:
     return Prediction(
-        dataset="-",
-        system="-",
-        id="-",
+        dataset=UNSAID,
+        system=UNSAID,
+        id=UNSAID,
         found=found,
         answer=answer.answer,
         citations=[Cited(start=one.start, end=one.end, passage_id=one.passage_id) for one in answer.citations],

@@ -8,7 +8,7 @@ from pathlib import Path
 from evaluation.datasets import read_questions
 from evaluation.journal import Journal, asked_with
 from evaluation.judge import Judge, judgements, open_judge
-from evaluation.predictions import Prediction, prediction_of
+from evaluation.predictions import UNSAID, Prediction, prediction_of
 from evaluation.questions import Question
 from evaluation.remote import answer_all_remotely
 from evaluation.scoring import Rules, Scores, cut, score
@@ -92,7 +92,12 @@ def evaluate(
 def score_set(one: Evaluated, judge: Judge) -> None:
     """Score all predictions of a set; each judgement that several need is made once."""
     chosen = one.settings
-    rules = Rules(chosen.right_f1, chosen.wants_rouge, chosen.paper_correct, chosen.paper_lookups)
+    rules = Rules(
+        right_f1=chosen.right_f1,
+        rouge=chosen.wants_rouge,
+        paper_correct=chosen.paper_correct,
+        paper_lookups=chosen.paper_lookups,
+    )
     answered = [
         (system, question, prediction)
         for system, questions in one.asked.items()
@@ -156,7 +161,7 @@ def _ask_at(
         return
 
     def keep_reply(number: int, reply: Reply) -> None:
-        keep(number, prediction_of(reply, dataset="-", system="-", id="-"))
+        keep(number, prediction_of(reply, dataset=UNSAID, system=UNSAID, id=UNSAID))
 
     chosen = {"device": settings.device, "dtype": settings.dtype, "engine": settings.engine}
     answer_all(ModelSettings.resolve({"pair": settings.pair, "index": index, **chosen}), asks, keep_reply)

@@ -1,6 +1,6 @@
 """Every figure of one answered question, as far as it applies; means over questions are the figures of a report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
@@ -8,7 +8,7 @@ from typing import Literal
 from evaluation.metrics import citations as judged
 from evaluation.metrics import lists, ranking, rouge, text
 from evaluation.metrics.citations import Pair, Span, Statement
-from evaluation.predictions import Found, Prediction, Read
+from evaluation.predictions import Prediction, names_of
 from evaluation.questions import Question
 from semiparametric.sentences import sentences
 
@@ -106,8 +106,7 @@ def score(
 
 def has_gold_lookup(question: Question, prediction: Prediction) -> bool:
     """Whether a passage that the answer looked up is gold."""
-    gold = {name for names in question.evidence for name in names}
-    return not gold.isdisjoint(_names(question, prediction.passages))
+    return not question.gold_names.isdisjoint(names_of(question, prediction.passages))
 
 
 def _lookup_scores(question: Question, prediction: Prediction) -> Scores:
@@ -118,7 +117,7 @@ def _lookup_scores(question: Question, prediction: Prediction) -> Scores:
             return {}  # a system that never looks up
         found: list[str] = []
     else:
-        found = ranking.distinct(_names(question, prediction.found))
+        found = ranking.distinct(names_of(question, prediction.found))
     return {
         "success@1": float(ranking.success_at(1, found, question.evidence)),
         "success@5": float(ranking.success_at(5, found, question.evidence)),
@@ -157,7 +156,7 @@ def _answer_scores(question: Question, answer: str, rules: Rules) -> Scores:
 
 def _provenance_scores(question: Question, prediction: Prediction, answer_scores: Scores) -> Scores:
     """KILT's: provenance is what the answer looked up, in order of use, and after it the ranking for the question."""
-    names = _names(question, prediction.passages) + _names(question, prediction.found or [])
+    names = names_of(question, prediction.passages) + names_of(question, prediction.found or [])
     provenance = ranking.distinct(names)
     precision = ranking.r_precision(provenance, question.evidence)
     scores = {"r_precision": precision, "recall@5": ranking.recall_at(5, provenance, question.evidence)}
@@ -202,12 +201,12 @@ def _paper_scores(
     question: Question, prediction: Prediction, rules: Rules, scores: Scores, by_judge: Scores, suffix: str
 ) -> Scores:
     """Retrieval and correctness as the paper's own script counts them; questions without answers have 0 retrieval."""
-    distinct = {one.id: one for one in prediction.passages}.values()
+    distinct = list({one.id: one for one in prediction.passages}.values())
     if rules.paper_lookups == "answers":
         held = [text.holds_literally(f"{one.title} :: {one.text}", question.references) for one in distinct]
     else:
-        gold = {name for names in question.evidence for name in names}
-        held = [name in gold for name in ranking.distinct(_names(question, list(distinct)))]
+        gold = question.gold_names
+        held = [name in gold for name in ranking.distinct(names_of(question, distinct))]
     retrieval = fmean(held) if held else 0.0
     rule = {"contains": "right", "claims": "claim_recall"}.get(rules.paper_correct or "", rules.paper_correct or "")
     correct = by_judge.get(rule, scores.get(rule))
@@ -223,10 +222,3 @@ def _spans(prediction: Prediction) -> list[Span]:
     """Citations with their passages as ALCE shows them to a judge."""
     shown = {one.id: f"Title: {one.title}\n{one.text}" for one in prediction.passages}
     return [Span(one.start, one.end, shown.get(one.passage_id)) for one in prediction.citations]
-
-
-def _names(question: Question, passages: Sequence[Read] | Sequence[Found]) -> list[str]:
-    """What evidence would call these passages; one that names no page is called by its id."""
-    if question.names == "passage":
-        return [one.id for one in passages]
-    return [one.page or one.id for one in passages]

@@ -7,14 +7,12 @@ from pathlib import Path
 from pydantic import AliasChoices, Field
 
 from evaluation.metrics.marks import first_line, marked_answer
-from evaluation.predictions import Cited, Found, Prediction, Read
+from evaluation.predictions import UNSAID, Cited, Found, Prediction, Read
 from evaluation.questions import Question
 from semiparametric.errors import InputError
 from semiparametric.formats import SourceRecord, checked
 from semiparametric.json_values import first_character, json_values
 from semiparametric.lines import raw_lines
-
-_UNSAID = "-"  # what a record of others does not say
 
 
 class _Page(SourceRecord):
@@ -54,7 +52,7 @@ def read_submission(path: Path, dataset: str, system: str, questions: Sequence[Q
     known = {question.id for question in questions}
     found: dict[str, Prediction] = {}
     for where, prediction in _records(path, questions):
-        if prediction.dataset not in (dataset, _UNSAID):
+        if prediction.dataset not in (dataset, UNSAID):
             continue
         _check_id(prediction.id, known, found.keys(), dataset, where)
         found[prediction.id] = prediction.model_copy(update={"dataset": dataset, "system": system})
@@ -102,7 +100,7 @@ def _of_guess(guess: _Guess) -> Prediction:
     output = guess.output[0]
     pages = [one.wikipedia_id.strip() for one in output.provenance if one.wikipedia_id]
     found = [Found(id=page, page=page, score=-float(rank)) for rank, page in enumerate(pages, start=1)]
-    return Prediction(dataset=_UNSAID, system=_UNSAID, id=guess.id, answer=output.answer, found=found)
+    return Prediction(dataset=UNSAID, system=UNSAID, id=guess.id, answer=output.answer, found=found)
 
 
 def _of_result(result: _Result, number: int, questions: Sequence[Question], where: str) -> Prediction:
@@ -118,8 +116,8 @@ def _of_result(result: _Result, number: int, questions: Sequence[Question], wher
         name = questions[number].id
     answer, marked = marked_answer(first_line(result.output), len(result.docs))
     return Prediction(
-        dataset=_UNSAID,
-        system=_UNSAID,
+        dataset=UNSAID,
+        system=UNSAID,
         id=name,
         answer=answer,
         citations=[Cited(start=one.start, end=one.end, passage_id=str(one.place)) for one in marked],

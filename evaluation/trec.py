@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from evaluation.metrics.ranking import distinct
-from evaluation.predictions import Prediction
+from evaluation.predictions import Prediction, names_of
 from evaluation.questions import Question
 
 
@@ -13,8 +13,7 @@ def write_qrels(path: Path, questions: Iterable[Question]) -> None:
     """`question 0 name 1` for each passage or page of each evidence set."""
     lines = []
     for question in questions:
-        names = sorted({name for names in question.evidence for name in names})
-        lines += [f"{_word(question.id)} 0 {_word(name)} 1\n" for name in names]
+        lines += [f"{_word(question.id)} 0 {_word(name)} 1\n" for name in sorted(question.gold_names)]
     path.write_text("".join(lines), "utf-8")
 
 
@@ -25,9 +24,7 @@ def write_run(path: Path, questions: Mapping[str, Question], predictions: Iterab
     """
     lines = []
     for prediction in predictions:
-        question = questions[prediction.id]
-        by_page = question.names == "page"
-        names = distinct((one.page or one.id) if by_page else one.id for one in prediction.found or [])
+        names = distinct(names_of(questions[prediction.id], prediction.found or []))
         lines += [
             f"{_word(prediction.id)} Q0 {_word(name)} {rank} {1 / rank:.6f} {tag}\n"
             for rank, name in enumerate(names, start=1)

@@ -17,7 +17,7 @@ from service.decoding.request import GenerationRequest
 from service.resources import Resources, open_resources
 from service.settings import ModelSettings
 
-__all__ = ["CONCURRENT", "Ask", "ModelSettings", "Reply", "answer_all", "ask_all"]
+__all__ = ["Ask", "ModelSettings", "Reply", "answer_all", "ask_all"]
 
 CONCURRENT = 16
 """Questions that are asked at a time."""
