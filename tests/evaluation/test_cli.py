@@ -67,6 +67,23 @@ def test_settings_that_make_no_sense_are_refused(said: dict[str, Any], match: st
     assert match in ended.output.replace("\n", " ")
 
 
+def test_r_precision_of_a_set_without_provenance_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    plain = {"id": "e1", "question": "When?", "answers": ["at dusk"], "segments": []}
+    dataset = {"file": str(write_lines(tmp_path / "plain.jsonl", plain)), "metrics": ["r_precision"]}
+    config = write_config(tmp_path, datasets={"plain": dataset})
+    for words in ([config, "--pair", "nowhere"], [config, "--pair", "nowhere", "--dry-run"]):
+        ended = cosup(*words)
+        assert ended.exit_code == 2
+        assert "datasets.plain.metrics: r_precision needs a set that names the passages or pages" in ended.output
+
+
+def test_a_judge_that_is_not_there_is_refused_with_what_needs_none(tmp_path: Path) -> None:
+    ended = cosup(write_config(tmp_path), "--pair", "nowhere", "--judge", "nli")
+    assert ended.exit_code == 2
+    assert "judge nli: there is no NLI model" in ended.output
+    assert "or 'lexical', which needs none" in ended.output
+
+
 def test_a_pair_that_is_not_there_is_refused(tmp_path: Path) -> None:
     ended = cosup(write_config(tmp_path), "--pair", tmp_path / "nowhere")
     assert ended.exit_code == 2
