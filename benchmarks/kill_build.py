@@ -131,7 +131,7 @@ def run_in_child(run: Run, index: Path, moment: Moment, meanwhile: Callable[[], 
 
 
 def _child(run: Run, index: Path, moment: Moment) -> None:
-    one_thread()  # PyTorch makes its pool anew after a fork, and breaks where two threads that load a model do so at once
+    one_thread()  # makes PyTorch's pool anew, which breaks where two threads that load a model do so at once
     if moment.operation is not None:
         kill_at(moment.operation, index)
     try:

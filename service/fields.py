@@ -9,7 +9,6 @@ from pydantic import (
     Field,
     ValidationError,
     ValidatorFunctionWrapHandler,
-    WithJsonSchema,
     WrapValidator,
     model_validator,
 )
@@ -45,9 +44,9 @@ Text = Annotated[str, AfterValidator(_whole_unicode)]
 Question = Annotated[Text, AfterValidator(_not_blank), Field(json_schema_extra={"pattern": r"\S"})]
 FilterValue = Annotated[Text | int | float | bool, WrapValidator(_scalar)]
 
-# The bound that is told is a number that every reader of JSON takes for the same one, next below 2**63.
-_SEED_SCHEMA: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1024}
-Seed = Annotated[int, Field(ge=0, lt=2**63), WithJsonSchema(_SEED_SCHEMA)]
+# Next below 2**63 among the numbers that every reader of JSON takes for the same one.
+_MAX_SEED = 2**63 - 1024
+Seed = Annotated[int, Field(ge=0, le=_MAX_SEED)]
 
 REQUEST = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 """How the body of a request is read: nothing unknown, nothing turned into something else."""

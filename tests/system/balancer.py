@@ -22,10 +22,11 @@ class Balancer:
     def __init__(self, replicas: Mapping[str, str]) -> None:
         self.replicas = dict(replicas)
         self.ready: list[str] = []
+        self._passing: set[asyncio.Task[None]] = set()
 
     async def watch(self) -> None:
         """Look who is ready, until cancelled."""
-        async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
             while True:
                 looks = [self._is_ready(http, url) for url in self.replicas.values()]
                 ready = await asyncio.gather(*looks)
@@ -46,12 +47,22 @@ class Balancer:
         except httpx.TransportError:
             return False
 
-    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A client has connected."""
-        name = self.ready.pop(0)
-        self.ready.append(name)
-        address = httpx.URL(self.replicas[name])
-        with closing(writer):  # also where the replica does not answer, which its client sees at once
+        passing = asyncio.create_task(self._take(reader, writer))
+        self._passing.add(passing)
+        passing.add_done_callback(self._passing.discard)
+
+    async def ended(self) -> None:
+        """Wait until all connections are closed."""
+        while self._passing:
+            await asyncio.wait(self._passing)
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer):  # also where no replica is ready or answers, which its client sees at once
+            name = self.ready.pop(0)
+            self.ready.append(name)
+            address = httpx.URL(self.replicas[name])
             there, back = await asyncio.open_connection(address.host, address.port)
             await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
 
@@ -62,6 +73,8 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
             writer.write(data)
             await writer.drain()
     writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -75,5 +88,6 @@ async def balancing(replicas: Mapping[str, str]) -> AsyncIterator[tuple[Balancer
         yield balancer, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        await balancer.ended()
         watching.cancel()
         await asyncio.wait({watching})
