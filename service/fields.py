@@ -44,8 +44,8 @@ Text = Annotated[str, AfterValidator(_whole_unicode)]
 Question = Annotated[Text, AfterValidator(_not_blank), Field(json_schema_extra={"pattern": r"\S"})]
 FilterValue = Annotated[Text | int | float | bool, WrapValidator(_scalar)]
 
-# Next below 2**63 among the numbers that every reader of JSON takes for the same one.
-_MAX_SEED = 2**63 - 1024
+# Whole numbers up to here are the same ones for every reader of JSON (RFC 7493, section 2.2).
+_MAX_SEED = 2**53 - 1
 Seed = Annotated[int, Field(ge=0, le=_MAX_SEED)]
 
 REQUEST = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
