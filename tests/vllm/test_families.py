@@ -52,21 +52,18 @@ def test_every_family_that_is_offered_is_tested() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_states_and_greedy_tokens_equal_the_reference(family: str, tmp_path: Path) -> None:
-    pair = save_family_pair(tmp_path / "pair", family)
-    references = [reference(pair / "gen", prompt, torch.float32) for prompt in PROMPTS]
-    states, tokens = run(pair, "float32")
+    exact = save_family_pair(tmp_path / "exact", family)
+    rounded = save_family_pair(tmp_path / "rounded", family, deviation=0.02)
+    # First: vLLM decorates classes of transformers that it builds upon, as those of Phi, once it has loaded them.
+    references = [reference(exact / "gen", prompt, torch.float32) for prompt in PROMPTS]
+    rounded_references = [reference(rounded / "gen", prompt, torch.bfloat16)[0] for prompt in PROMPTS]
+
+    states, tokens = run(exact, "float32")
     for state, decoded, (expected, expected_tokens) in zip(states, tokens, references, strict=True):
         assert largest_error(state, expected) < 1e-5
         assert decoded == expected_tokens
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
-def test_states_in_bfloat16_equal_the_reference_within_a_hundredth(family: str, tmp_path: Path) -> None:
-    pair = save_family_pair(tmp_path / "pair", family, deviation=0.02)
-    references = [reference(pair / "gen", prompt, torch.bfloat16)[0] for prompt in PROMPTS]
-    states, _ = run(pair, "bfloat16")
-    for state, expected in zip(states, references, strict=True):
+    states, _ = run(rounded, "bfloat16")
+    for state, expected in zip(states, rounded_references, strict=True):
         assert largest_error(state, expected) < 1e-2
 
 
