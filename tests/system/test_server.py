@@ -108,7 +108,7 @@ def test_a_client_that_hangs_up_while_it_waits_frees_its_place(service: ChildSer
 
 def test_a_body_without_end_is_refused_while_it_comes(service: ChildService) -> None:
     address = httpx.URL(service.url)
-    head = "POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = "POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with socket.create_connection((address.host, address.port or 0), timeout=30) as connection:
         connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         sender = threading.Thread(target=send_chunks, args=(connection,))

@@ -43,8 +43,8 @@ def connection_that_asks(service: ChildService, path: str, body: dict[str, objec
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     connection.settimeout(60)
     connection.connect((address.host, address.port))
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n"
-    connection.sendall(f"{head}\r\n".encode() + content)
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
     assert connection.recv(12) == b"HTTP/1.1 200"
     return connection
 
