@@ -57,6 +57,7 @@ def a_checkout(folder: Path) -> Path:
 
 
 def without_profiles(compose: dict[str, Any]) -> dict[str, Any]:
-    """The services that `docker compose up` starts."""
-    services = {name: service for name, service in compose["services"].items() if "profiles" not in service}
+    """The services that `docker compose up` starts, with limits that an engine inside a container may set."""
+    limits = {"ulimits": {"nofile": {"soft": 1024, "hard": 4096}, "nproc": 4096}}
+    services = {name: service | limits for name, service in compose["services"].items() if "profiles" not in service}
     return {"services": services, "volumes": compose["volumes"]}
