@@ -1,7 +1,6 @@
 """Clients that vanish at every stage of an answer: whether anything of them stays behind in the service."""
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -10,7 +9,7 @@ from random import Random
 
 import httpx
 
-from benchmarks.service_process import Footprint, counted, footprint, sessions, until
+from benchmarks.service_process import Footprint, counted, footprint, raw_post, sessions, until
 from cosup.child_service import ChildService
 
 _AT_ONCE = 32
@@ -125,10 +124,9 @@ async def _vanish_all(url: str, clients: int, seed: int) -> Counter[str]:
 
 
 async def _asked(url: str, body: dict[str, object]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection on which a question was sent; a client of HTTP would tidy up where this one must not."""
-    address, content = httpx.URL(url), json.dumps(body).encode()
+    """A connection on which a question was sent."""
+    address = httpx.URL(url)
     reader, writer = await asyncio.open_connection(address.host, address.port)
-    head = f"POST /generate HTTP/1.1\r\nHost: {address.netloc.decode()}\r\nContent-Type: application/json\r\n"
-    writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+    writer.write(raw_post(url, "/generate", body))
     await writer.drain()
     return reader, writer

@@ -57,3 +57,10 @@ def extend(
     with Extension(index) as extension:
         vectors = np.empty((0, extension.base.dimension), np.float32) if vectors is None else vectors
         return extension.publish(added=added, vectors=vectors, deleted_ids=deleted, build=record())
+
+
+def build_extended(index: Path) -> Path:
+    """An index whose second version has files of every kind."""
+    build(index, passages(50), random_vectors(50))
+    extend(index, [Passage(id="new", text="x")], random_vectors(1, seed=1), ["p3"])
+    return index

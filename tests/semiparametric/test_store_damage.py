@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from semiparametric.errors import StoreError
-from semiparametric.formats import Passage
 from semiparametric.store import Store
 from semiparametric.store.layout import version_folder
-from tests.semiparametric.stores import build, extend, passages, random_vectors
+from tests.semiparametric.stores import build, build_extended, extend, passages, random_vectors
 
 FILES = [
     "SHA256SUMS",
@@ -29,11 +28,7 @@ FILES = [
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index whose second version has files of every kind."""
-    index = tmp_path_factory.mktemp("extended")
-    build(index, passages(50), random_vectors(50))
-    extend(index, [Passage(id="new", text="x")], random_vectors(1, seed=1), ["p3"])
-    return index
+    return build_extended(tmp_path_factory.mktemp("extended"))
 
 
 @pytest.fixture

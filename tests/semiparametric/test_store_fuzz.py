@@ -12,10 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from semiparametric.errors import CosupError, StoreError
-from semiparametric.formats import Passage
 from semiparametric.store import Store
 from semiparametric.store.layout import version_folder
-from tests.semiparametric.stores import build, extend, passages, random_vectors
+from tests.semiparametric.stores import build_extended, random_vectors
 from tests.semiparametric.test_store_damage import write_sums
 
 pytestmark = pytest.mark.bad_input
@@ -34,11 +33,7 @@ HOSTILE = st.sampled_from([*NUMBERS, *TEXTS, *SHAPES])
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index whose second version has files of every kind."""
-    index = tmp_path_factory.mktemp("whole")
-    build(index, passages(50), random_vectors(50))
-    extend(index, [Passage(id="new", text="x")], random_vectors(1, seed=1), ["p3"])
-    return index
+    return build_extended(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
@@ -19,23 +18,11 @@ from service.logs import JsonFormatter
 from service.schemas import GenerateRequest
 from service.settings import ServeSettings
 from tests.service.running import client_of, running_app
-from tests.small_index import build_small_index
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.bad_input]
 
 QUESTION = {"question": "What does the keeper write down?"}
 JSON = {"content-type": "application/json"}
-
-
-@pytest.fixture(scope="module")
-def index(tiny_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_small_index(tiny_pair, tmp_path_factory.mktemp("index") / "small")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(tiny_pair: Path, index: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with running_app(pair=tiny_pair, index=index) as client:
-        yield client
 
 
 def problem(reply: httpx.Response, status: int) -> dict[str, Any]:

@@ -11,17 +11,11 @@ import pytest_asyncio
 
 from service.schemas import BatchResponse, GenerateResponse, Problem
 from tests.service.running import running_app
-from tests.small_index import build_small_index
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUESTIONS = [f"What does the keeper write down on day {day}?" for day in range(20)]
 SETTINGS = {"retrieval": "first", "max_new_tokens": 6}
-
-
-@pytest.fixture(scope="module")
-def index(tiny_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_small_index(tiny_pair, tmp_path_factory.mktemp("index") / "small")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -26,14 +26,9 @@ from service.client import (
     UnreachableError,
 )
 from tests.service.running import running_app
-from tests.small_index import PASSAGES, build_small_index
+from tests.small_index import PASSAGES
 
 QUESTION = "What does the keeper write down?"
-
-
-@pytest.fixture(scope="module")
-def index(tiny_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_small_index(tiny_pair, tmp_path_factory.mktemp("index") / "small")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -18,17 +18,12 @@ from semiparametric.pair import load_embseq
 from service.app import create_app
 from service.settings import ServeSettings
 from tests.service.running import client_of, running_app
-from tests.small_index import PASSAGES, build_small_index
+from tests.small_index import PASSAGES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TEXTS = [passage.text for passage in PASSAGES]
 TITLES = [passage.title for passage in PASSAGES]
-
-
-@pytest.fixture(scope="module")
-def index(tiny_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_small_index(tiny_pair, tmp_path_factory.mktemp("index") / "small")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -25,15 +25,10 @@ from service.decoding.lookup import PassageStore
 from service.decoding.request import GenerationRequest
 from service.engines.transformers import TransformersEngine
 from tests.service.lively import lively_gen
-from tests.small_index import PASSAGES, build_small_index
+from tests.small_index import PASSAGES
 
 WORDS = ["lamp", "tide", "灯台", "wheel", "keeper", "mill", "log", "[Ret]"]
 QUESTIONS = [f"What does the {word} do {times}?" for times in ("once", "twice") for word in WORDS]
-
-
-@pytest.fixture(scope="module")
-def index(tiny_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_small_index(tiny_pair, tmp_path_factory.mktemp("index") / "small")
 
 
 @asynccontextmanager

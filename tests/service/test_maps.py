@@ -3,14 +3,12 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import pytest_asyncio
 import torch
 from numpy.typing import NDArray
 
@@ -29,17 +27,6 @@ from tests.small_index import PASSAGES, build_small_index
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUESTION = "What does the keeper write down?"
-
-
-@pytest.fixture(scope="module")
-def index(tiny_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_small_index(tiny_pair, tmp_path_factory.mktemp("index") / "small")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(tiny_pair: Path, index: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with running_app(pair=tiny_pair, index=index) as client:
-        yield client
 
 
 async def generated(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:

@@ -17,17 +17,11 @@ from semiparametric.errors import InputError
 from service.app import create_app
 from service.settings import ServeSettings
 from tests.service.running import client_of, running_app
-from tests.small_index import build_small_index
 
 QUESTION = "What does the keeper write down?"
 SETTINGS = {"retrieval": "first", "max_new_tokens": 12}
 URL = "http://127.0.0.1/mcp"
 Mode = Literal["auto", "legacy"]
-
-
-@pytest.fixture(scope="module")
-def index(tiny_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_small_index(tiny_pair, tmp_path_factory.mktemp("index") / "small")
 
 
 @asynccontextmanager

@@ -15,16 +15,11 @@ from service.app import create_app
 from service.observe.metrics import doubling
 from service.settings import ServeSettings
 from tests.service.running import client_of, running_app
-from tests.small_index import PASSAGES, build_small_index
+from tests.small_index import PASSAGES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUESTION = {"question": "What does the keeper write down?", "max_new_tokens": 12}
-
-
-@pytest.fixture(scope="module")
-def index(tiny_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_small_index(tiny_pair, tmp_path_factory.mktemp("index") / "small")
 
 
 @pytest_asyncio.fixture(loop_scope="module")

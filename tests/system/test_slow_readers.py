@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from benchmarks.service_process import raw_post
 from cosup.child_service import ChildService, child_service
 from semiparametric.formats import Passage
 from tests.small_index import build_small_index
@@ -38,13 +39,12 @@ def service(tiny_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def connection_that_asks(service: ChildService, path: str, body: dict[str, object]) -> socket.socket:
     """A client with next to no buffer, which has asked and read the first bytes of its answer."""
-    address, content = httpx.URL(service.url), json.dumps(body).encode()
+    address = httpx.URL(service.url)
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     connection.settimeout(60)
     connection.connect((address.host, address.port))
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+    connection.sendall(raw_post(service.url, path, body))
     assert connection.recv(12) == b"HTTP/1.1 200"
     return connection
 
