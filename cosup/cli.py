@@ -1,5 +1,8 @@
 """The `cosup` command: one Typer app per package under one roof."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from cosup.demo import add_commands as add_demo_commands
@@ -28,6 +31,21 @@ app.add_typer(corpus_app, name="corpus", help="Make a corpus.")
 app.add_typer(examples_app, name="examples", help="Make question examples to train and evaluate with.")
 app.add_typer(index_app, name="index", help="Build and inspect an index.")
 app.add_typer(pair_app, name="pair", help="Import and inspect pairs.")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cosup {version('cosup')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the command itself; it has no work of its own."""
 
 
 def main() -> None:
