@@ -1,5 +1,6 @@
 """A sentence encoder on the same corpus and questions: the other lookups that a user would have without a pair."""
 
+import logging
 from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.bm25 import Ranked
+from evaluation.kept_vectors import kept_vectors
 from semiparametric.errors import CosupError, InputError
 from semiparametric.formats import Passage
+
+logger = logging.getLogger(__name__)
 
 _QUERIES = 256  # questions that are compared with all passages at a time
 
@@ -20,6 +24,7 @@ class Dense:
     Args:
         model: Its folder, or an installed package that carries one in its folder `model`.
         passages: Held as `float32[n, d]`: a million of 384 dimensions take 1.5 GB.
+        keep: The folder in which their vectors are kept for the next time.
         device: Where it runs.
 
     Raises:
@@ -27,7 +32,7 @@ class Dense:
         InputError: The folder holds no such model.
     """
 
-    def __init__(self, model: str, passages: Sequence[Passage], *, device: str = "cpu") -> None:
+    def __init__(self, model: str, passages: Sequence[Passage], *, keep: Path, device: str = "cpu") -> None:
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
@@ -42,7 +47,8 @@ class Dense:
             raise InputError(f"cannot be loaded ({error})", where=f"dense {model}") from error
         self._ids = [passage.id for passage in passages]
         self._rows = {name: row for row, name in enumerate(self._ids)}
-        self._vectors = self._encode([f"{passage.title} {passage.text}" for passage in passages])
+        texts = [f"{passage.title} {passage.text}" for passage in passages]
+        self._vectors = kept_vectors(keep, folder, texts, self._encode_passages)
 
     def rank(self, questions: Sequence[str], top_k: int) -> list[Ranked]:
         """The first `top_k` passages (fewer where there are fewer) for each question."""
@@ -60,6 +66,10 @@ class Dense:
     def _best(self, scores: NDArray[np.float32], rows: NDArray[np.int64], top_k: int) -> Ranked:
         best = np.argsort(-scores, kind="stable")[:top_k]
         return [(self._ids[rows[place]], float(scores[place])) for place in best]
+
+    def _encode_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        logger.info("encoding %d passages with a sentence encoder", len(texts))
+        return self._encode(texts)
 
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         encoded = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)

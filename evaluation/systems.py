@@ -135,7 +135,8 @@ class Asker:
     def _ranker(self, system: System) -> Ranker:
         if system == "bm25":
             return Bm25(self.passages)
-        return Dense(self._settings.dense or "", self.passages, device=self._settings.device)
+        keep = self._settings.out / "vectors"
+        return Dense(self._settings.dense or "", self.passages, keep=keep, device=self._settings.device)
 
     def _oracle(self, question: Question) -> Asked:
         """Gen may look up the gold passages and no others, as often as there are any."""

@@ -270,6 +270,8 @@ def test_a_sentence_encoder_looks_up_before_the_same_gen(tiny_pair: Path, tmp_pa
     passages = model.encode(["The lamp The lamp is lit at dusk."], normalize_embeddings=True)
     assert {one.id: one.score for one in found}["lamp"] == pytest.approx(float((query @ passages.T)[0, 0]), abs=1e-5)
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    kept = list((out / "vectors").iterdir())
+    assert [path.suffix for path in kept] == [".safetensors"]
     with pytest.raises(InputError, match=r"dense .*nowhere: there is no such folder, and no installed package"):
         run(settings_of(tmp_path / "other", **given | {"dense": str(tmp_path / "nowhere")}))
 
