@@ -81,7 +81,7 @@ class Built:
 
     def opened(self) -> Store:
         """The store."""
-        return Store.open(self.folder, check=False)
+        return Store.open(self.folder, check=False)  # written and compared by this process
 
 
 def make_scene(folder: Path, count: int, dimension: int, queries: int) -> Scene:

@@ -164,7 +164,7 @@ class Asking:
     def __call__(self) -> None:
         """One lookup, and a pause that leaves the processor to the build; it raises where it finds nothing."""
         pause()
-        with Store.open(self._index, check=False) as store:
+        with Store.open(self._index, check=False) as store:  # a kill damages no file, and `contents` compares all
             (hits,) = store.search(np.ones((1, store.dimension), np.float32), 1)
             store.passage(hits[0].row)
         self.answered += 1

@@ -188,7 +188,7 @@ def _ensure_index(name: str, one: Evaluated, settings: EvalSettings, build_index
         build_index(pair, corpus, index, settings.device)
     wanted = {name for question in one.questions for name in question.candidates or ()}
     if wanted:
-        with Store.open(index, check=False) as store:
+        with Store.open(index) as store:
             missing = len(wanted) - len(store.rows_among(sorted(wanted)))
         if missing:
             raise InputError(

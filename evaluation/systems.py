@@ -85,7 +85,7 @@ class Asker:
     def passages(self) -> list[Passage]:
         """All passages that can be looked up: those of the index, or of the corpus where a service is asked."""
         if self._settings.url is None:
-            with Store.open(self._settings.index_of(self._name), check=False) as store:
+            with Store.open(self._settings.index_of(self._name)) as store:
                 rows = store.passages(0, int(store.live_rows()[-1]) + 1 if len(store) else 0)
             return [row.passage for row in rows if row.live]
         if self._dataset.corpus is None:

@@ -17,11 +17,18 @@ from index_builder.settings import BuildSettings
 from index_builder.shards import Shards
 from index_builder.stages import Stage, Stages
 from semiparametric.formats import Passage
-from semiparametric.store import CorpusSummary, IndexSummary, Manifest, Store, VersionWriter, current_version, versions
+from semiparametric.store import (
+    CorpusSummary,
+    IndexSummary,
+    Manifest,
+    Store,
+    VersionWriter,
+    current_version,
+    manifest_of,
+    versions,
+)
 from semiparametric.store.failures import storage_errors
-from semiparametric.store.layout import version_folder
 from semiparametric.store.lock import build_lock
-from semiparametric.store.manifest import read_manifest
 from semiparametric.store.passages import PassageTable
 from semiparametric.store.publish import publish
 
@@ -143,7 +150,7 @@ def _publish_sealed(order: Order, writer: VersionWriter, corpus: CorpusSummary, 
     newest = max(versions(out), default=0)
     if newest <= (current_version(out) or 0):
         return None
-    manifest = read_manifest(version_folder(out, newest))
+    manifest = manifest_of(out, version=newest)
     if not order.made(manifest, corpus):
         return None
     with stages.stage("verify") as stage:

@@ -93,10 +93,9 @@ def tune(settings: TuneSettings) -> TuneReport:
     started = datetime.now(UTC)
     draw = _drawing()
     served_version(settings.index)  # before the lock, which would make the folder
-    with build_lock(settings.index):
-        with Store.open(settings.index, check=False) as store:
-            summary, version = store.manifest.index, store.version
-            sweep, words = _sweep(store)
+    with build_lock(settings.index), Extension(settings.index) as extension:
+        summary, version = extension.base.manifest.index, extension.base.version
+        sweep, words = _sweep(extension.base)
         target = settings.target_recall or summary.target_recall or _USUAL_TARGET
         found = [entry.measured for entry in sweep]
         chosen, name = choose(found, target), _setting(summary)
@@ -111,7 +110,7 @@ def tune(settings: TuneSettings) -> TuneReport:
                 "target_recall": target,
                 "sweep": found,
             }
-            published = _publish(settings.index, summary.model_copy(update=new), started)
+            published = _publish(extension, summary.model_copy(update=new), started)
     picture = settings.picture or settings.index / "tradeoff.png"
     report = TuneReport(settings.index, version, name, sweep, before, chosen, target, published, picture)
     with storage_errors(picture.parent):
@@ -197,14 +196,13 @@ def _milliseconds(
     return [float(median) for median in np.median(times, axis=0) * 1000]
 
 
-def _publish(index: Path, summary: IndexSummary, started: datetime) -> int:
-    with Extension(index) as extension:
-        build = extension.base.manifest.build
-        manifest = extension.publish(
-            added=[],
-            vectors=np.empty((0, summary.dimension), np.float32),
-            deleted_ids=[],
-            build=BuildRecord(**dict(build) | {"started": started, "finished": datetime.now(UTC)}),
-            index=summary,
-        )
+def _publish(extension: Extension, summary: IndexSummary, started: datetime) -> int:
+    build = extension.base.manifest.build
+    manifest = extension.publish(
+        added=[],
+        vectors=np.empty((0, summary.dimension), np.float32),
+        deleted_ids=[],
+        build=BuildRecord(**dict(build) | {"started": started, "finished": datetime.now(UTC)}),
+        index=summary,
+    )
     return manifest.version

@@ -43,10 +43,9 @@ def list_(index: Index, json: AsJson = False) -> None:
 def info(index: Index, version: Version = None, json: AsJson = False) -> None:
     """Show a version's manifest."""
     with one_line_errors():
-        from semiparametric.store import Store, versions
+        from semiparametric.store import manifest_of, versions
 
-        with Store.open(index, version=version, check=False) as store:
-            manifest = store.manifest
+        manifest = manifest_of(index, version=version)
         if json:
             typer.echo(manifest.model_dump_json(indent=2))
             return

@@ -11,9 +11,7 @@ import torch
 from semiparametric.errors import CosupError, InputError
 from semiparametric.pair import read_spec
 from semiparametric.spec import PairSpec
-from semiparametric.store import Manifest
-from semiparametric.store.layout import served_version, version_folder
-from semiparametric.store.manifest import read_manifest
+from semiparametric.store import Manifest, manifest_of
 from service.index_folders import refuse_doubles, served_name
 from service.keys.key_file import read_keys
 from service.settings import ModelSettings, ServeSettings
@@ -62,7 +60,7 @@ def _model_problems(settings: ModelSettings) -> list[str]:
     names: list[str] = []
     for index in settings.index:
         try:
-            manifest = _served_manifest(index.folder)
+            manifest = manifest_of(index.folder)
             names.append(served_name(index, manifest.name))
             if spec is not None:
                 _refuse_mismatch(index.folder, manifest, settings.pair, spec)
@@ -91,10 +89,6 @@ def _refuse_mismatch(index: Path, manifest: Manifest, pair: Path, spec: PairSpec
     except InputError as error:
         remedy = "Build it again with this pair (`cosup index build`)"
         raise InputError(error.message, where=str(index), remedy=remedy) from error
-
-
-def _served_manifest(index: Path) -> Manifest:
-    return read_manifest(version_folder(index, served_version(index)))
 
 
 def _key_problems(keys: Path | None) -> list[str]:

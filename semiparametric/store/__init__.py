@@ -6,7 +6,7 @@ from semiparametric.store.history import VersionSummary, collect_garbage, list_v
 from semiparametric.store.index_summary import IndexSummary
 from semiparametric.store.layout import current_version, versions
 from semiparametric.store.manifest import BuildRecord, CorpusSummary, Manifest
-from semiparametric.store.reader import Store, StoredPassage
+from semiparametric.store.reader import Store, StoredPassage, manifest_of
 from semiparametric.store.writer import VersionWriter
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "collect_garbage",
     "current_version",
     "list_versions",
+    "manifest_of",
     "roll_back",
     "versions",
 ]

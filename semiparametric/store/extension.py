@@ -77,20 +77,21 @@ class _Change:
 class Extension:
     """Writes the next version as the served one, less some passages, plus some; the caller holds `build_lock(index)`.
 
-    The files of the served version are hard-linked, so it costs time and disk for what changes only. It is a context
-    manager, as the store is.
+    The files of the served version are read once, to compare them with their checksums, and hard-linked. All else costs
+    time and disk for what changes only. It is a context manager, as the store is.
 
     Attributes:
-        base: The served version, open. Its files are not compared with their checksums, which are passed on.
+        base: The served version, open. All its files were compared with their checksums, which are passed on: a
+            damaged file must not become part of one version more.
         version: The number of the version to be written.
 
     Raises:
-        StoreError: Nothing is served, or it cannot be read.
+        StoreError: Nothing is served, or it is damaged.
     """
 
     def __init__(self, index: Path) -> None:
         self.index = index
-        self.base = Store.open(index, check=False)
+        self.base = Store.open(index)
         self.version = next_version(index)
         self._from = version_folder(index, self.base.version)
         self._folder = extension_folder(index, self.version)
@@ -217,6 +218,7 @@ class Extension:
         write_checksums(self._folder, digests | digests_of(self._folder, [MANIFEST]))
         check_names(self._folder, [MANIFEST, *manifest.files()])
         verify_checksums(self._folder, [MANIFEST, *sorted(written)])
+        # what was written was compared two lines ago, and what was linked when the base was opened
         open_version(self._folder, fingerprint=manifest.fingerprint, check=False).close()
 
     def close(self) -> None:

@@ -17,10 +17,9 @@ from semiparametric.store.layout import (
     versions,
 )
 from semiparametric.store.linking import bytes_freed, bytes_of
-from semiparametric.store.manifest import read_manifest
 from semiparametric.store.milvus_collections import remove_unnamed
 from semiparametric.store.publish import publish
-from semiparametric.store.reader import Store
+from semiparametric.store.reader import Store, manifest_of
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ class VersionSummary:
     own: int
     """Bytes of those that no other version shares: what removing it alone frees."""
     problem: str | None = None
-    """Why its manifest cannot be read; what it would say is None then."""
+    """Why its manifest cannot be read or believed; what it would say is None then. Other files are not looked into."""
 
 
 def list_versions(index: Path) -> list[VersionSummary]:
@@ -141,7 +140,7 @@ def _summary(index: Path, number: int, *, served: bool) -> VersionSummary:
     folder = version_folder(index, number)
     size, own = bytes_of(folder), bytes_freed([folder])
     try:
-        manifest = read_manifest(folder)
+        manifest = manifest_of(index, version=number)
     except StoreError as error:
         return VersionSummary(number, served, None, None, None, None, None, size, own, str(error))
     return VersionSummary(

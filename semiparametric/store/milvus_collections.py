@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from semiparametric.errors import InputError, StoreError
 from semiparametric.store.index_summary import IndexSummary
-from semiparametric.store.layout import version_folder, versions
-from semiparametric.store.manifest import VectorPart, read_manifest
+from semiparametric.store.layout import versions
+from semiparametric.store.manifest import VectorPart
 from semiparametric.store.milvus import MilvusVectors
 from semiparametric.store.milvus_client import (
     ROW,
@@ -32,6 +32,7 @@ from semiparametric.store.milvus_client import (
     located,
     recorded,
 )
+from semiparametric.store.reader import manifest_of
 from semiparametric.store.recall import measure_recall
 
 logger = logging.getLogger(__name__)
@@ -182,7 +183,7 @@ def _dropped(line: Collection, index: Path) -> bool:
 def _named(index: Path) -> set[str] | None:
     """The collections that the versions name; None where one cannot be read, so that none is dropped by mistake."""
     try:
-        manifests = [read_manifest(version_folder(index, version)) for version in versions(index)]
+        manifests = [manifest_of(index, version=version) for version in versions(index)]
     except StoreError as error:
         logger.warning("no collection is dropped, since a version cannot be read: %s", error)
         return None

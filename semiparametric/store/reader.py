@@ -58,14 +58,13 @@ class Store:
             version: The version to open; the served one if None.
             fingerprint: The pair's; a store of another pair is refused. None opens any.
             check: Compare all files with their checksums first, which reads them whole (about a second per gigabyte).
+                FAISS and Arrow believe what they read: without it, a damaged file may give wrong results or end the
+                process. Only for files that were compared or written a moment ago.
 
         Raises:
             StoreError: There is no such version, it is damaged, or its vectors are another pair's.
         """
-        number = served_version(folder) if version is None else version
-        if number not in versions(folder):
-            raise StoreError(f"there is no version {number}", where=str(folder), remedy=f"It holds {versions(folder)}")
-        return open_version(version_folder(folder, number), fingerprint=fingerprint, check=check)
+        return open_version(_folder_of(folder, version), fingerprint=fingerprint, check=check)
 
     def __len__(self) -> int:
         """Passages that a lookup may give."""
@@ -207,15 +206,29 @@ class Store:
         return rows
 
 
+def manifest_of(folder: Path, *, version: int | None = None) -> Manifest:
+    """The manifest of a version, compared with its checksum. No other file is opened, so none need be compared.
+
+    Args:
+        folder: The index's folder.
+        version: The version; the served one if None.
+
+    Raises:
+        StoreError: There is no such version, or its manifest is damaged.
+    """
+    return _manifest(_folder_of(folder, version), check=True)
+
+
+def _folder_of(index: Path, version: int | None) -> Path:
+    number = served_version(index) if version is None else version
+    if number not in versions(index):
+        raise StoreError(f"there is no version {number}", where=str(index), remedy=f"It holds {versions(index)}")
+    return version_folder(index, number)
+
+
 def open_version(folder: Path, *, fingerprint: str | None, check: bool) -> Store:
     """Open the version in a folder, which need not be published yet; errors as `Store.open`."""
-    if folder.is_symlink():
-        raise StoreError(
-            "is a symbolic link, which could lead anywhere", where=str(folder), remedy="Put the folder there"
-        )
-    if check and (folder / MANIFEST).exists():
-        verify_checksums(folder, [MANIFEST])  # before anything it says is believed
-    manifest = read_manifest(folder)
+    manifest = _manifest(folder, check=check)
     if fingerprint is not None and manifest.fingerprint != fingerprint:
         raise StoreError(
             f"its vectors were made by the pair {manifest.fingerprint!r}, this pair is {fingerprint!r}",
@@ -228,6 +241,16 @@ def open_version(folder: Path, *, fingerprint: str | None, check: bool) -> Store
         check_names(folder, [MANIFEST, *manifest.files()])
         verify_checksums(folder, manifest.files())
     return _opened(manifest, folder)
+
+
+def _manifest(folder: Path, *, check: bool) -> Manifest:
+    if folder.is_symlink():
+        raise StoreError(
+            "is a symbolic link, which could lead anywhere", where=str(folder), remedy="Put the folder there"
+        )
+    if check and (folder / MANIFEST).exists():
+        verify_checksums(folder, [MANIFEST])  # before anything it says is believed
+    return read_manifest(folder)
 
 
 def _opened(manifest: Manifest, folder: Path) -> Store:

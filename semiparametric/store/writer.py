@@ -148,7 +148,7 @@ class VersionWriter:
             names = [MANIFEST, *manifest.files()]
             write_checksums(self.folder, digests_of(self.folder, names))
             verify_checksums(self.folder, names)
-            open_version(self.folder, fingerprint=fingerprint, check=False).close()
+            open_version(self.folder, fingerprint=fingerprint, check=False).close()  # compared one line ago
             self._keep_only({CHECKSUMS, *names})
         return manifest
 

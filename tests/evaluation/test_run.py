@@ -1,15 +1,18 @@
 """Evaluations of a tiny pair from beginning to end: every system, what is left in the folder, and going on."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import faiss
 import pytest
 
 from evaluation.predictions import Prediction
 from evaluation.settings import DatasetSettings
 from evaluation.systems import Asker
-from semiparametric.errors import InputError, StoreError
+from semiparametric.errors import CosupError, InputError, StoreError
+from semiparametric.store.layout import version_folder
 from tests.conftest import save_tiny_pair, tiny_tokenizer
 from tests.evaluation.evaluations import Counted, run, settings_of
 from tests.evaluation.sets import (
@@ -294,3 +297,29 @@ def test_a_judge_that_is_not_there_is_refused_before_anything_is_asked(tiny_pair
     with pytest.raises(InputError, match="there is no NLI model"):
         run(settings_of(tmp_path / "out", **given))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("system", ["pair", "bm25", "oracle"])
+@pytest.mark.parametrize("name", ["index.faiss", "passages.arrow", "manifest.json"])
+def test_an_index_with_a_flipped_byte_is_refused_whatever_is_evaluated(
+    tiny_pair: Path, tmp_path: Path, system: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = small(tmp_path, tiny_pair, systems=[system])
+    path = version_folder(tmp_path / "index", 1) / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    monkeypatch.setattr(faiss, "read_index", lambda *_: pytest.fail("faiss reads a damaged index"))
+    with pytest.raises(CosupError, match=rf"{re.escape(name)}: damaged: its checksum is"):
+        run(settings_of(tmp_path / "out", **given))
+
+
+def test_candidates_are_refused_to_be_looked_for_in_a_damaged_index(tiny_pair: Path, tmp_path: Path) -> None:
+    index = build_small_index(tiny_pair, tmp_path / "index")
+    alce = [{"question": "When is the lamp lit?", "answer": "at dusk", "docs": DOCS}]
+    file = write_json(tmp_path / "alce.json", alce)
+    dataset = {"file": file, "format": "alce", "index": index, "candidates": "docs"}
+    path = version_folder(index, 1) / "passages.arrow"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(StoreError, match=r"passages\.arrow: damaged: its checksum is"):
+        run(settings_of(tmp_path / "out", pair=tiny_pair, datasets={"small": dataset}, systems=["closed-book"]))
