@@ -12,6 +12,7 @@ from typing import IO, Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from semiparametric.errors import InputError
+from semiparametric.json_size import check_values
 from semiparametric.lines import decoded, raw_lines
 
 Scalar = str | int | float | bool
@@ -178,10 +179,13 @@ def parse_json(line: bytes, model: type[Record], where: str) -> Record:
     """A record from its line of JSON.
 
     Raises:
-        InputError: It is not UTF-8 or breaks the model's rules; `where` and the first wrong field are named.
+        InputError: It is not UTF-8, holds too many values or breaks the model's rules; `where` and the first wrong
+            field are named.
     """
+    text = decoded(line, where)
+    check_values(text, where)
     try:
-        return model.model_validate_json(decoded(line, where))
+        return model.model_validate_json(text)
     except ValidationError as error:
         raise _first_problem(error, where) from error
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from semiparametric.errors import InputError
+from semiparametric.json_size import check_values
 from semiparametric.lines import decoded, opened, raw_lines
 
 _CHUNK = 1 << 20
+_LARGEST_CHUNK = 1 << 24  # so much of a value may be parsed before its values are counted
 _LONGEST_VALUE = 1 << 26  # characters: what is longer is no record, and is not taken into memory
 _TAIL = 16  # characters at the end of what was read in which a broken-off literal or escape may look like a mistake
 
@@ -34,9 +36,11 @@ def json_values(path: Path, key: str | None = None) -> Iterator[tuple[str, Any]]
 
 
 def line_value(line: bytes, where: str) -> Any:
-    """The value that stands on a line; InputError where it is not JSON."""
+    """The value that stands on a line; InputError where it is not JSON, or holds too many values."""
+    text = decoded(line, where)
+    check_values(text, where)
     try:
-        return json.loads(decoded(line, where))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(
             f"not JSON ({error.msg}, column {error.colno})",
@@ -116,6 +120,8 @@ class _JsonText:
                         where=f"{self.where}, {what}",
                         remedy="The file holds either one object on each line or one array of objects",
                     ) from error
+                if unfinished:
+                    check_values(self._buffer, f"{self.where}, {what}", self._at)
                 if not (unfinished and self._more()):
                     raise InputError(f"not JSON ({error.msg})", where=f"{self.where}, {what}") from error
             except RecursionError as error:
@@ -127,7 +133,7 @@ class _JsonText:
 
     def _more(self) -> bool:
         """Read on, the more the longer the value that is unfinished, so that long records take linear time."""
-        data = self._file.read(max(_CHUNK, len(self._buffer) - self._at))
+        data = self._file.read(min(max(_CHUNK, len(self._buffer) - self._at), _LARGEST_CHUNK))
         try:
             read = self._decode(data, final=not data)
         except UnicodeDecodeError as error:

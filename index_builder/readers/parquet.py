@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from semiparametric.errors import InputError
 from semiparametric.formats import Passage, checked
 
-_ROWS = 256  # taken out of a row group at once
+_ROWS = 16  # taken out of a row group at once: a dictionary makes gigabytes of many rows from a few bytes
 _NEEDED = ("id", "text")
 
 
