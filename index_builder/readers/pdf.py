@@ -73,7 +73,10 @@ def _parsed(reader: PdfReader) -> tuple[str, list[_Bookmark], list[list[str]]] |
     title = _clean(str((reader.metadata and reader.metadata.title) or ""))
     bookmarks = sorted(_bookmarks(reader, reader.outline), key=lambda mark: mark.page)
     count = _Budget()
-    texts = [page.extract_text(visitor_operand_before=count) for page in reader.pages]
+    texts = []
+    for page in reader.pages:
+        texts.append(page.extract_text(visitor_operand_before=count))
+        count.check()
     return " ".join(title.split()), bookmarks, [_clean(text).splitlines() for text in texts]
 
 
@@ -88,6 +91,10 @@ class _Budget:
 
     def __call__(self, *_: object) -> None:
         self._left -= 1
+        self.check()
+
+    def check(self) -> None:
+        """Ask again after each page: within a form pypdf passes over the error, and goes on."""
         if self._left < 0:
             raise ValueError(f"it takes more than {_MOST_OPERATIONS:,} operations")
 
