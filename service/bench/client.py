@@ -1,17 +1,26 @@
 """One question sent to a running service, and what comes back when."""
 
 import asyncio
-import json
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from time import perf_counter
-from typing import Any
 
 import httpx
-from httpx_sse import EventSource, SSEError
 
 from semiparametric.errors import InputError
 from service.bench.outcome import Outcome
 from service.bench.settings import BenchServeSettings
+from service.client import (
+    AnswerOptions,
+    AsyncClient,
+    GenerateResponse,
+    RetrievalData,
+    ServiceError,
+    StreamEvent,
+    TokenData,
+)
+
+_UNDER_WAY = "under way"  # the status between a stream's first event and its end
 
 
 class BenchClient:
@@ -24,12 +33,15 @@ class BenchClient:
 
     def __init__(self, settings: BenchServeSettings, http: httpx.AsyncClient) -> None:
         self._http = http
+        self._client = AsyncClient(settings.url, http=http)
         self._url = settings.url
         self._timeout_s = settings.timeout_s
         self._stream = settings.stream
-        fields = {"index": settings.index, "max_new_tokens": settings.max_new_tokens}
-        self._body: dict[str, Any] = {"retrieval": settings.retrieval, "stream": settings.stream}
-        self._body |= {name: value for name, value in fields.items() if value is not None}
+        self._options: AnswerOptions = {
+            "index": settings.index,
+            "retrieval": settings.retrieval,
+            "max_new_tokens": settings.max_new_tokens,
+        }
 
     async def check_ready(self) -> None:
         """Refuse to load what does not answer.
@@ -54,54 +66,46 @@ class BenchClient:
         started = perf_counter()
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._exchange(self._body | {"question": question}, outcome, started)
+                if self._stream:
+                    async with aclosing(self._client.stream(question, **self._options)) as events:
+                        await _read_events(events, outcome, started)
+                else:
+                    _note_answer(await self._client.generate(question, **self._options), outcome)
         except TimeoutError:
             outcome.status = "timeout"
-        except (
-            httpx.HTTPError,
-            SSEError,
-            LookupError,
-            TypeError,
-            ValueError,
-        ) as error:  # also an answer that is none of ours
-            outcome.status = type(error).__name__
+        except ServiceError as error:
+            outcome.status = _status_of(error, under_way=outcome.status == _UNDER_WAY)
         outcome.latency_s = perf_counter() - started
         return outcome
 
-    async def _exchange(self, body: dict[str, Any], outcome: Outcome, started: float) -> None:
-        async with self._http.stream("POST", "/generate", json=body) as reply:
-            if reply.status_code != httpx.codes.OK:
-                await reply.aread()
-                outcome.status = str(reply.status_code)
-            elif self._stream:
-                await _read_events(EventSource(reply), outcome, started)
-            else:
-                _note_answer(json.loads(await reply.aread()), outcome)
 
-
-async def _read_events(source: EventSource, outcome: Outcome, started: float) -> None:
-    outcome.status = "cut stream"  # what stays where neither `done` nor `error` comes
+async def _read_events(events: AsyncGenerator[StreamEvent, None], outcome: Outcome, started: float) -> None:
     last_text: float | None = None
     looked_up = False
-    async with aclosing(source.aiter_sse()) as events:
-        async for event in events:
-            now = perf_counter()
-            if event.event == "token":
+    async for event in events:
+        now = perf_counter()
+        outcome.status = _UNDER_WAY
+        match event:
+            case TokenData():
                 if last_text is None:
                     outcome.first_s = now - started
                 else:
                     (outcome.pauses_s if looked_up else outcome.gaps_s).append(now - last_text)
                 last_text, looked_up = now, False
-            elif event.event == "retrieval":
+            case RetrievalData():
                 looked_up = True
-            elif event.event == "error":
-                outcome.status = f"error event {json.loads(event.data)['status']}"
-            elif event.event == "done":
-                _note_answer(json.loads(event.data), outcome)
+            case GenerateResponse():
+                _note_answer(event, outcome)
 
 
-def _note_answer(answer: dict[str, Any], outcome: Outcome) -> None:
-    timings, usage = answer["timings"], answer["usage"]
-    outcome.queue_s, outcome.lookup_s, outcome.engine_s = timings["queue"], timings["lookup"], timings["total"]
-    outcome.completion_tokens, outcome.retrievals = usage["completion_tokens"], usage["retrievals"]
+def _note_answer(answer: GenerateResponse, outcome: Outcome) -> None:
+    timings, usage = answer.timings, answer.usage
+    outcome.queue_s, outcome.lookup_s, outcome.engine_s = timings.queue, timings.lookup, timings.total
+    outcome.completion_tokens, outcome.retrievals = usage.completion_tokens, usage.retrievals
     outcome.status = "200"
+
+
+def _status_of(error: ServiceError, *, under_way: bool) -> str:
+    if error.status is not None:
+        return f"error event {error.status}" if under_way else str(error.status)
+    return "cut stream" if error.__cause__ is None else type(error.__cause__).__name__

@@ -1,6 +1,7 @@
 """The client that awaits; it does what `Client` does."""
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -14,6 +15,7 @@ from service.client.requests import (
     Where,
     event_of,
     event_source,
+    past_the_answer,
     reaching,
     read,
     read_answers,
@@ -61,13 +63,17 @@ class AsyncClient:
                 if not reply.is_success:
                     await reply.aread()
                     refuse_problem(reply)
-                async for message in event_source(reply).aiter_sse():
-                    event = event_of(message)
-                    if event is not None:
-                        yield event
-                    if isinstance(event, GenerateResponse):
-                        return
-        raise FailedError(f"the stream of {self._url} ended before the answer did")
+                async with aclosing(event_source(reply).aiter_sse()) as messages:
+                    async for message in messages:
+                        event = event_of(message)
+                        if event is not None:
+                            yield event
+                        if isinstance(event, GenerateResponse):
+                            break
+                    else:
+                        raise FailedError(f"the stream of {self._url} ended before the answer did")
+                    with past_the_answer():
+                        await anext(messages, None)
 
     async def retrieve(self, query: str, *, top_k: int = 5, **options: Unpack[LookupOptions]) -> RetrieveResponse:
         """The passages nearest to a query, best first."""

@@ -1,7 +1,7 @@
 """What both clients send and how they read it: everything but the waiting."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, TypeVar
 
@@ -120,6 +120,14 @@ def event_source(reply: httpx.Response) -> EventSource:
     """The events of a stream. They are UTF-8 whatever charset the reply names, which could be none of text at all."""
     reply.encoding = "utf-8"
     return EventSource(reply)
+
+
+def past_the_answer() -> AbstractContextManager[None]:
+    """For reading on to the end of a stream whose answer has come: a connection that is not read out is not used again.
+
+    What goes wrong there, such as an end that does not come within the time limit, takes nothing back from the answer.
+    """
+    return suppress(httpx.RequestError)
 
 
 def event_of(event: ServerSentEvent) -> StreamEvent | None:

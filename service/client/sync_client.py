@@ -14,6 +14,7 @@ from service.client.requests import (
     Where,
     event_of,
     event_source,
+    past_the_answer,
     reaching,
     read,
     read_answers,
@@ -70,13 +71,17 @@ class Client:
             if not reply.is_success:
                 reply.read()
                 refuse_problem(reply)
-            for message in event_source(reply).iter_sse():
+            messages = event_source(reply).iter_sse()
+            for message in messages:
                 event = event_of(message)
                 if event is not None:
                     yield event
                 if isinstance(event, GenerateResponse):
-                    return
-        raise FailedError(f"the stream of {self._url} ended before the answer did")
+                    break
+            else:
+                raise FailedError(f"the stream of {self._url} ended before the answer did")
+            with past_the_answer():
+                next(messages, None)
 
     def retrieve(self, query: str, *, top_k: int = 5, **options: Unpack[LookupOptions]) -> RetrieveResponse:
         """The passages nearest to a query, best first."""

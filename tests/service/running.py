@@ -1,4 +1,4 @@
-"""The app in this process with its lifespan, and a client that talks to it."""
+"""What runs in this process: the app with its lifespan and a client that talks to it, or an engine alone."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,7 +7,9 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
+from semiparametric.pair import Gen
 from service.app import create_app
+from service.engines.transformers import TransformersEngine
 from service.settings import ServeSettings
 
 
@@ -23,3 +25,13 @@ async def running_app(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(ServeSettings(**settings))
     async with app.router.lifespan_context(app), client_of(app) as client:
         yield client
+
+
+@asynccontextmanager
+async def running_engine(gen: Gen, **settings: Any) -> AsyncIterator[TransformersEngine]:
+    engine = TransformersEngine(gen, **settings)
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()

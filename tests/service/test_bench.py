@@ -1,4 +1,4 @@
-"""The pure parts of `cosup bench-serve`: questions, figures and their table."""
+"""The parts of `cosup bench-serve`: questions, what comes of one, figures and their table."""
 
 import gzip
 import json
@@ -6,13 +6,18 @@ import statistics
 from pathlib import Path
 from random import Random
 
+import httpx
 import pytest
 
 from semiparametric.errors import InputError
+from service.bench.client import BenchClient
 from service.bench.outcome import Outcome
 from service.bench.questions import read_questions
 from service.bench.report import figures_of, table_of
 from service.bench.settings import BenchServeSettings
+from tests.service.test_client_streams import FAILED, PROBLEM, URL, WHOLE, answering
+
+STREAM = {"content-type": "text/event-stream"}
 
 
 def answer(began_s: float, latency_s: float, **fields: object) -> Outcome:
@@ -65,6 +70,25 @@ def test_a_table_shows_what_there_is_and_nothing_else() -> None:
     assert "  outside the engine         2.0" in shown
     assert "first text" not in shown
     assert table_of(figures_of([Outcome(0, "timeout", 3.0)])).splitlines()[0].endswith("0 answered (timeout: 1)")
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "told"),
+    [
+        (WHOLE, STREAM, 200, "200"),
+        (FAILED, STREAM, 200, "error event 500"),
+        (WHOLE.partition(b"event: done")[0], STREAM, 200, "cut stream"),
+        (b"", STREAM, 200, "cut stream"),
+        (WHOLE, {"content-type": "text/html"}, 200, "SSEError"),
+        (WHOLE.replace(b"timings", b"tidings"), STREAM, 200, "ValidationError"),
+        (WHOLE, STREAM | {"content-encoding": "gzip"}, 200, "DecodingError"),
+        (json.dumps(PROBLEM).encode(), {"content-type": "application/problem+json"}, 503, "503"),
+    ],
+)
+async def test_an_outcome_says_how_a_stream_ended(body: bytes, headers: dict[str, str], status: int, told: str) -> None:
+    async with httpx.AsyncClient(transport=answering([body], headers, status), base_url=URL) as http:
+        client = BenchClient(BenchServeSettings(questions=Path("none")), http)
+        assert (await client.ask("Why?", 0.0)).status == told
 
 
 def test_questions_come_from_text_or_from_a_field_of_json_lines(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -97,6 +99,35 @@ def test_a_stream_says_the_same_wherever_it_is_split(read: Read, places: list[in
 def test_a_stream_that_is_cut_anywhere_is_an_error(read: Read, end: int, places: list[int]) -> None:
     with pytest.raises(FailedError, match="ended before the answer did"):
         read(answering(split_at(WHOLE[:end], places), {"content-type": "text/event-stream"}))
+
+
+def answer_twice(listener: socket.socket, rest: bytes | None) -> None:
+    """Stream an answer, then something else, and hang up; with nothing else, wait until the client hangs up."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    for _ in range(2):
+        with listener.accept()[0] as connection:
+            asked = b""
+            while not asked.endswith(b"}"):
+                asked += connection.recv(65536)
+            connection.sendall(head + f"{len(WHOLE):x}\r\n".encode() + WHOLE + b"\r\n" + (rest or b""))
+            if rest is None:
+                connection.recv(1)
+
+
+@pytest.mark.parametrize("rest", [None, b"", b"no chunk"], ids=["silent", "cut", "garbage"])
+def test_an_answer_stands_whatever_becomes_of_its_stream_afterwards(rest: bytes | None) -> None:
+    async def awaited(url: str) -> list[StreamEvent]:
+        async with AsyncClient(url, timeout_s=0.5) as client:
+            return [event async for event in client.stream("Why?")]
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        served = pool.submit(answer_twice, listener, rest)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with Client(url, timeout_s=0.5) as client:
+            events = list(client.stream("Why?"))
+        assert asyncio.run(awaited(url)) == events
+        served.result()
+    assert isinstance(events[-1], GenerateResponse)
 
 
 @st.composite

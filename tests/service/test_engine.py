@@ -1,6 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from service.decoding.engine import Sampling, Session
 from service.engines.sampling import choice_at, choose
 from service.engines.transformers import TransformersEngine
 from tests.service.lively import lively_gen
+from tests.service.running import running_engine
 
 RET, STOP = 97, 2
 VOCABULARY: dict[str, Any] = {"vocab_size": 100, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
@@ -61,16 +61,6 @@ def gen_of(model: PreTrainedModel, pair: Path) -> Gen:
         for weight in model.parameters():
             weight.normal_(0, 0.3)
     return gen
-
-
-@asynccontextmanager
-async def running(gen: Gen, **settings: Any) -> AsyncIterator[TransformersEngine]:
-    engine = TransformersEngine(gen, **settings)
-    await engine.start()
-    try:
-        yield engine
-    finally:
-        await engine.stop()
 
 
 async def decoded(session: Session, max_tokens: int, *, forbidden: Sequence[int] = ()) -> list[int]:
@@ -115,7 +105,7 @@ async def one_lookup(engine: TransformersEngine, index: int) -> tuple[list[int],
 async def test_many_sessions_equal_a_full_recomputation_of_each(kind: str, tiny_pair: Path) -> None:
     gen = gen_of(tiny_model(kind), tiny_pair)
     gen.spec = gen.spec.model_copy(update={"similarity": "dot"})
-    async with running(gen, max_sessions=5, prefill_tokens=16) as engine:
+    async with running_engine(gen, max_sessions=5, prefill_tokens=16) as engine:
         results = await asyncio.gather(*[one_lookup(engine, index) for index in range(12)])
     for index, (before, state, after, forwarded) in enumerate(results):
         ids = question(index)
@@ -129,7 +119,7 @@ async def test_many_sessions_equal_a_full_recomputation_of_each(kind: str, tiny_
 
 
 async def test_a_cosine_query_state_has_unit_length(tiny_pair: Path) -> None:
-    async with running(load_gen(tiny_pair)) as engine:
+    async with running_engine(load_gen(tiny_pair)) as engine:
         session = await engine.open([1, 5, 6], Sampling())
         state = await session.query_state()
         await session.close()
@@ -139,7 +129,7 @@ async def test_a_cosine_query_state_has_unit_length(tiny_pair: Path) -> None:
 
 async def test_truncate_forgets_ids_as_if_they_had_never_been_there(tiny_pair: Path) -> None:
     gen = gen_of(tiny_model("llama"), tiny_pair)
-    async with running(gen) as engine:
+    async with running_engine(gen) as engine:
         session = await engine.open([5, 6, 7], Sampling())
         await session.append([RET])
         await session.query_state()
@@ -155,7 +145,7 @@ async def test_truncate_forgets_ids_as_if_they_had_never_been_there(tiny_pair: P
 
 async def test_rows_that_pause_do_not_disturb_those_that_decode(tiny_pair: Path) -> None:
     gen = gen_of(tiny_model("llama"), tiny_pair)
-    async with running(gen, max_sessions=8) as engine:
+    async with running_engine(gen, max_sessions=8) as engine:
         sessions = [await engine.open(question(index), Sampling()) for index in range(8)]
         first = [await decoded(session, 3) for session in sessions]
         last = await decoded(sessions[7], 30)  # alone behind seven idle rows
@@ -172,7 +162,7 @@ async def test_a_session_may_outgrow_the_memory_it_began_with(tiny_pair: Path) -
     torch.manual_seed(0)
     gen = gen_of(LlamaForCausalLM(LlamaConfig(**GROUPED | {"max_position_embeddings": 512})), tiny_pair)
     ids = [3 + (5 * place) % 90 for place in range(250)]
-    async with running(gen, prefill_tokens=64) as engine:
+    async with running_engine(gen, prefill_tokens=64) as engine:
         session = await engine.open(ids, Sampling())
         first = await decoded(session, 20, forbidden=[STOP])
         other = await engine.open(question(1), Sampling())
@@ -184,7 +174,7 @@ async def test_a_session_may_outgrow_the_memory_it_began_with(tiny_pair: Path) -
 
 
 async def test_closing_in_the_middle_of_decoding_frees_the_place_at_once(tiny_pair: Path) -> None:
-    async with running(gen_of(tiny_model("llama"), tiny_pair), max_sessions=1) as engine:
+    async with running_engine(gen_of(tiny_model("llama"), tiny_pair), max_sessions=1) as engine:
         session = await engine.open([5, 6], Sampling())
         stream = session.decode(forbidden=frozenset({STOP}), stop_ids=frozenset(), max_tokens=120)
         await anext(stream)
@@ -199,7 +189,7 @@ async def test_closing_in_the_middle_of_decoding_frees_the_place_at_once(tiny_pa
 
 
 async def test_a_full_engine_lets_some_wait_and_refuses_the_rest(tiny_pair: Path) -> None:
-    async with running(load_gen(tiny_pair), max_sessions=1, max_waiting=1) as engine:
+    async with running_engine(load_gen(tiny_pair), max_sessions=1, max_waiting=1) as engine:
         first = await engine.open([5], Sampling())
         second = asyncio.create_task(engine.open([6], Sampling()))
         await asyncio.sleep(0)
@@ -210,7 +200,7 @@ async def test_a_full_engine_lets_some_wait_and_refuses_the_rest(tiny_pair: Path
 
 
 async def test_a_waiting_call_that_is_cancelled_leaves_the_queue(tiny_pair: Path) -> None:
-    async with running(load_gen(tiny_pair), max_sessions=1, max_waiting=1) as engine:
+    async with running_engine(load_gen(tiny_pair), max_sessions=1, max_waiting=1) as engine:
         first = await engine.open([5], Sampling())
         waiting = asyncio.create_task(engine.open([6], Sampling()))
         await asyncio.sleep(0)
@@ -223,7 +213,7 @@ async def test_a_waiting_call_that_is_cancelled_leaves_the_queue(tiny_pair: Path
 
 
 async def test_a_failed_step_fails_all_sessions_and_the_engine_goes_on(tiny_pair: Path) -> None:
-    async with running(load_gen(tiny_pair), max_sessions=2) as engine:
+    async with running_engine(load_gen(tiny_pair), max_sessions=2) as engine:
         healthy = await engine.open([5, 6], Sampling())
         await decoded(healthy, 2)
         broken = await engine.open([5, 10**6], Sampling())  # no such id in the embedding: the model raises
@@ -256,7 +246,7 @@ async def test_a_stopped_engine_fails_its_sessions_and_opens_none(tiny_pair: Pat
 
 
 async def test_what_does_not_fit_the_context_is_refused(tiny_pair: Path) -> None:
-    async with running(load_gen(tiny_pair), context_length=8) as engine:
+    async with running_engine(load_gen(tiny_pair), context_length=8) as engine:
         for ids in ([], list(range(9))):
             with pytest.raises(InputError, match=f"{len(ids)} ids do not fit a context of 8"):
                 await engine.open(ids, Sampling())
@@ -294,7 +284,7 @@ async def test_the_same_seed_gives_the_same_tokens_whatever_the_batch(tiny_pair:
         await session.close()
         return tokens
 
-    async with running(lively_gen(tiny_pair)) as engine:
+    async with running_engine(lively_gen(tiny_pair)) as engine:
         alone = [await sampled(engine, seed) for seed in range(4)]
         together = await asyncio.gather(*[sampled(engine, seed % 4) for seed in range(12)])
     assert together == alone * 3

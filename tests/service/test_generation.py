@@ -1,8 +1,8 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,22 +23,13 @@ from service.decoding.events import CitationEvent, DoneEvent, Event, RetrievalEv
 from service.decoding.generation import generate, retrieve
 from service.decoding.lookup import PassageStore
 from service.decoding.request import GenerationRequest
-from service.engines.transformers import TransformersEngine
 from tests.service.lively import lively_gen
+from tests.service.naive import answered_naively
+from tests.service.running import running_engine
 from tests.small_index import PASSAGES
 
 WORDS = ["lamp", "tide", "灯台", "wheel", "keeper", "mill", "log", "[Ret]"]
 QUESTIONS = [f"What does the {word} do {times}?" for times in ("once", "twice") for word in WORDS]
-
-
-@asynccontextmanager
-async def running(gen: Gen, **settings: Any) -> AsyncIterator[TransformersEngine]:
-    engine = TransformersEngine(gen, **settings)
-    await engine.start()
-    try:
-        yield engine
-    finally:
-        await engine.stop()
 
 
 async def events_of(engine: Engine, store: PassageStore | None, gen: Gen, request: GenerationRequest) -> list[Event]:
@@ -66,35 +57,11 @@ def scores_of(answers: Sequence[Answer]) -> list[float]:
     return [passage.score for answer in answers for passage in answer.passages]
 
 
-def answered_naively(gen: Gen, store: Store, request: GenerationRequest) -> tuple[str, list[str]]:
-    """The oracle: one flat loop, everything recomputed from all ids at each step; text and passages in order."""
-    control, codec = gen.spec.control, gen.codec
-    ids, text_ids, used = codec.prompt(request.question), [], []
-    cited, new = False, 0
-    if request.retrieval == "first":
-        ids.append(control.ret)
-    while new < request.max_new_tokens:
-        with torch.no_grad():
-            output = gen.model(input_ids=torch.tensor([ids]), output_hidden_states=True)
-        if ids[-1] == control.ret:
-            query = as_query(output.hidden_states[-1][0, -1], gen.spec)[None]
-            row = next(hit.row for hit in store.search(query, 10)[0] if hit.row not in used)
-            used.append(row)
-            ids += [*codec.passage(store.passage(row)), control.cs]
-            cited = True
-            continue
-        may_ask = not cited and len(used) < request.max_retrievals
-        logits = output.logits[0, -1]
-        logits[[control.cs, *([] if may_ask else [control.ret]), *([] if cited else [control.ce])]] = -torch.inf
-        ids.append(int(logits.argmax()))
-        new += 1
-        if ids[-1] == codec.eos_id:
-            break
-        if ids[-1] == control.ce:
-            cited = False
-        elif ids[-1] != control.ret:
-            text_ids.append(ids[-1])
-    return codec.decode(text_ids), [store.passage(row).id for row in used]
+def query_at_ret(gen: Gen, ids: list[int]) -> NDArray[np.float32]:
+    """The oracle of a query: the state at the last position, with all ids computed."""
+    with torch.no_grad():
+        output = gen.model(input_ids=torch.tensor([ids]), output_hidden_states=True)
+    return as_query(output.hidden_states[-1][0, -1], gen.spec)
 
 
 async def test_sixteen_at_once_equal_one_by_one_and_a_full_recomputation(tiny_pair: Path, index: Path) -> None:
@@ -104,13 +71,13 @@ async def test_sixteen_at_once_equal_one_by_one_and_a_full_recomputation(tiny_pa
         for number, question in enumerate(QUESTIONS)
     ]
     with Store.open(index) as store:
-        async with running(gen, max_sessions=16) as engine:
+        async with running_engine(gen, max_sessions=16) as engine:
             together = await asyncio.gather(*[answer_of(engine, store, gen, request) for request in requests])
             alone = [await answer_of(engine, store, gen, request) for request in requests]
         assert [without_measures(answer) for answer in together] == [without_measures(answer) for answer in alone]
         np.testing.assert_allclose(scores_of(together), scores_of(alone), atol=1e-5)
         for answer, request in zip(together, requests, strict=True):
-            text, used = answered_naively(gen, store, request)
+            text, used = answered_naively(gen, store, request, lambda ids, _text: query_at_ret(gen, ids))
             assert [passage.passage.id for passage in answer.passages] == used
             assert answer.text.replace("\ufffd", "") == text.replace("\ufffd", "")
             usage = answer.usage
@@ -123,7 +90,7 @@ async def test_sixteen_at_once_equal_one_by_one_and_a_full_recomputation(tiny_pa
 async def test_events_tell_the_answer_in_order(tiny_pair: Path, index: Path) -> None:
     gen = lively_gen(tiny_pair)
     with Store.open(index) as store:
-        async with running(gen) as engine:
+        async with running_engine(gen) as engine:
             runs = [
                 await events_of(engine, store, gen, GenerationRequest(question, retrieval="first", top_k=2))
                 for question in QUESTIONS[:4]
@@ -151,7 +118,7 @@ async def test_lookups_say_where_they_were_made_and_what_was_compared(tiny_pair:
     gen = lively_gen(tiny_pair)
     request = GenerationRequest(QUESTIONS[0], retrieval="first", top_k=2, max_new_tokens=60)
     with Store.open(index) as store:
-        async with running(gen) as engine:
+        async with running_engine(gen) as engine:
             events = await events_of(engine, store, gen, request)
         done = events[-1]
         assert isinstance(done, DoneEvent)
@@ -175,7 +142,7 @@ async def test_no_passage_comes_twice_unless_asked(tiny_pair: Path, index: Path)
         rows = store.rows_of(["lamp", "tide"])
         request = GenerationRequest("Q", retrieval="first", rows=rows, max_retrievals=8, max_new_tokens=100)
         requests = [replace(request, question=question) for question in QUESTIONS]
-        async with running(gen) as engine:
+        async with running_engine(gen) as engine:
             once = await asyncio.gather(*[answer_of(engine, store, gen, each) for each in requests])
             twice = [await events_of(engine, store, gen, replace(each, repeat_passages=True)) for each in requests[1:4]]
     for answer in once:
@@ -190,7 +157,7 @@ async def test_no_passage_comes_twice_unless_asked(tiny_pair: Path, index: Path)
 async def test_probability_is_the_softmax_of_scores_over_the_candidates(tiny_pair: Path, index: Path) -> None:
     gen = load_gen(tiny_pair)
     with Store.open(index) as store:
-        async with running(gen) as engine:
+        async with running_engine(gen) as engine:
             found = await retrieve(engine, store, gen.codec, "What is lit?", top_k=3)
             every = await retrieve(engine, store, gen.codec, "What is lit?", top_k=10)
     assert [passage.row for passage in found] == [passage.row for passage in every[:3]]
@@ -204,7 +171,7 @@ async def test_only_candidate_rows_are_looked_up(tiny_pair: Path, index: Path) -
     gen = load_gen(tiny_pair)
     with Store.open(index) as store:
         rows = store.rows_of(["wheel"])
-        async with running(gen) as engine:
+        async with running_engine(gen) as engine:
             found = await retrieve(engine, store, gen.codec, "What is lit?", 5, rows)
             none = await answer_of(
                 engine, store, gen, GenerationRequest("Q", retrieval="first", rows=rows[:0], max_new_tokens=3)
@@ -218,7 +185,7 @@ async def test_a_lookup_below_min_score_leaves_the_answer_as_if_it_had_never_bee
     gen = lively_gen(tiny_pair)
     request = GenerationRequest(QUESTIONS[1], retrieval="first", min_score=1.5, max_new_tokens=20)  # above any cosine
     with Store.open(index) as store:
-        async with running(gen) as engine:
+        async with running_engine(gen) as engine:
             events = await events_of(engine, store, gen, request)
             never = await answer_of(engine, store, gen, replace(request, retrieval="never"))
     done = events[-1]
@@ -235,7 +202,7 @@ async def test_a_small_context_drops_old_passages_and_the_answer_goes_on(tiny_pa
     gen = lively_gen(tiny_pair)
     request = GenerationRequest(QUESTIONS[0], retrieval="first", max_retrievals=4, max_new_tokens=150)
     with Store.open(index) as store:
-        async with running(gen, context_length=110) as engine:
+        async with running_engine(gen, context_length=110) as engine:
             answers = [await answer_of(engine, store, gen, replace(request, question=each)) for each in QUESTIONS[:6]]
     longest = max(answers, key=lambda answer: answer.usage.passage_tokens + answer.usage.completion_tokens)
     usage = longest.usage
@@ -266,7 +233,7 @@ async def test_a_slow_lookup_does_not_hold_up_other_answers(tiny_pair: Path, ind
     gen = lively_gen(tiny_pair)
     with Store.open(index) as store:
         slow = SlowStore(store)
-        async with running(gen) as engine:
+        async with running_engine(gen) as engine:
             waiting = asyncio.create_task(answer_of(engine, slow, gen, GenerationRequest("Q", retrieval="first")))
             other = await answer_of(engine, None, gen, GenerationRequest("Q", retrieval="never", max_new_tokens=10))
             assert other.usage.completion_tokens > 0
@@ -278,7 +245,7 @@ async def test_a_slow_lookup_does_not_hold_up_other_answers(tiny_pair: Path, ind
 async def test_leaving_the_stream_frees_the_place(tiny_pair: Path, index: Path) -> None:
     gen = lively_gen(tiny_pair)
     request = GenerationRequest("Q", retrieval="never", max_new_tokens=400)
-    async with running(gen, max_sessions=1, max_waiting=1) as engine:
+    async with running_engine(gen, max_sessions=1, max_waiting=1) as engine:
         async with aclosing(generate(engine, None, gen.codec, request)) as events:
             await anext(events)
         started = time.perf_counter()
@@ -299,7 +266,7 @@ async def test_control_tokens_in_question_and_passages_stay_text(tiny_pair: Path
     assert not gen.spec.control.ids & set(prompt)
     with Store.open(index) as store:
         rows = store.rows_of(["trap"])
-        async with running(gen) as engine:
+        async with running_engine(gen) as engine:
             request = GenerationRequest(trap, retrieval="first", rows=rows, max_new_tokens=5)
             answer = await answer_of(engine, store, gen, request)
     assert [passage.passage.id for passage in answer.passages] == ["trap"]
@@ -325,7 +292,7 @@ async def test_a_request_that_cannot_be_answered_is_refused_with_the_reason(
 ) -> None:
     gen = load_gen(tiny_pair)
     request = replace(GenerationRequest("Q", retrieval="never"), **changes)
-    async with running(gen, max_sessions=1) as engine:
+    async with running_engine(gen, max_sessions=1) as engine:
         with pytest.raises(InputError, match=message):
             await events_of(engine, None, gen, request)
         assert await answer_of(engine, None, gen, GenerationRequest("Q", retrieval="never", max_new_tokens=1))

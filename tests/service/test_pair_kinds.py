@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +27,18 @@ from service.preflight import check_models
 from service.settings import ModelSettings
 from tests.pair_kinds import KINDS, Kind, save_pair_of
 from tests.service.lively import enliven
-from tests.service.running import running_app
+from tests.service.naive import answered_naively
+from tests.service.running import running_app, running_engine
 from tests.small_index import PASSAGES, build_small_index
 
 QUESTIONS = [f"What does the {word} do?" for word in ("lamp", "灯台", "wheel", "[Ret]")]
 SIZES = {"full": None, "cut": 8}
 
 
-def naive_query(pair: Path, gen: Gen, encoder: QueryEncoder | None, ids: list[int], text: str) -> NDArray[np.float32]:
-    """The oracle of a query: the state at `[Ret]` or the text so far, projected, each step by its formula."""
+def naive_query(
+    pair: Path, gen: Gen, encoder: QueryEncoder | None, dimension: int, ids: list[int], text: str
+) -> NDArray[np.float32]:
+    """The oracle of a query: the state at `[Ret]` or the text so far, projected and cut, each step by its formula."""
     with torch.no_grad():
         if encoder is None:
             output = gen.model(input_ids=torch.tensor([ids]), output_hidden_states=True)
@@ -46,41 +50,8 @@ def naive_query(pair: Path, gen: Gen, encoder: QueryEncoder | None, ids: list[in
             vector = encoder.encoder.model(input_ids=torch.tensor([tokens])).last_hidden_state[0].mean(0)
     if gen.spec.projection is not None and gen.spec.projection.query:
         vector = load_file(pair / "projection.safetensors")["query.weight"] @ vector
-    query: NDArray[np.float32] = vector.numpy()
-    return query
-
-
-def answered_naively(
-    pair: Path, gen: Gen, encoder: QueryEncoder | None, store: Store, question: str, max_new_tokens: int
-) -> tuple[str, list[str]]:
-    """The oracle of an answer: one flat loop, everything recomputed from all ids; text and passages in order."""
-    control, codec = gen.spec.control, gen.codec
-    ids, cited, new = [*codec.prompt(question), control.ret], False, 0
-    text_ids: list[int] = []
-    used: list[int] = []
-    while new < max_new_tokens or ids[-1] == control.ret:  # a lookup asked for by the last token is still made
-        if ids[-1] == control.ret:
-            said = codec.decode(text_ids).strip()
-            query = naive_query(pair, gen, encoder, ids, f"{question}\n{said}" if said else question)[: store.dimension]
-            query /= np.linalg.norm(query)
-            row = next(hit.row for hit in store.search(query[None], 10)[0] if hit.row not in used)
-            used.append(row)
-            ids += [*codec.passage(store.passage(row)), control.cs]
-            cited = True
-            continue
-        with torch.no_grad():
-            logits = gen.model(input_ids=torch.tensor([ids])).logits[0, -1]
-        may_ask = not cited and len(used) < 3
-        logits[[control.cs, *([] if may_ask else [control.ret]), *([] if cited else [control.ce])]] = -torch.inf
-        ids.append(int(logits.argmax()))
-        new += 1
-        if ids[-1] == codec.eos_id:
-            break
-        if ids[-1] == control.ce:
-            cited = False
-        elif ids[-1] != control.ret:
-            text_ids.append(ids[-1])
-    return codec.decode(text_ids), [store.passage(row).id for row in used]
+    query: NDArray[np.float32] = vector.numpy()[:dimension]
+    return query / np.linalg.norm(query)
 
 
 async def answer_of(
@@ -108,14 +79,11 @@ async def test_answers_of_every_kind_of_pair_equal_a_full_recomputation(tmp_path
     ]
     with Store.open(index) as store:
         assert store.dimension == (SIZES[size] or gen.spec.dimension)
-        engine = TransformersEngine(gen)
-        await engine.start()
-        try:
+        async with running_engine(gen) as engine:
             answers = await asyncio.gather(*(answer_of(engine, store, gen, request, encoder) for request in requests))
-        finally:
-            await engine.stop()
-        for answer, question in zip(answers, QUESTIONS, strict=True):
-            text, used = answered_naively(pair, gen, encoder, store, question, 30)
+        query_of = partial(naive_query, pair, gen, encoder, store.dimension)
+        for answer, request in zip(answers, requests, strict=True):
+            text, used = answered_naively(gen, store, request, query_of)
             assert [passage.passage.id for passage in answer.passages] == used
             assert answer.text.replace("\ufffd", "") == text.replace("\ufffd", "")
     assert max(answer.usage.retrievals for answer in answers) > 1  # a query was made in the middle of an answer
@@ -129,8 +97,7 @@ async def test_the_service_looks_up_and_answers_with_every_kind_of_pair(tmp_path
     gen = load_gen(pair)
     encoder = encoder_of(pair, gen)
     question = QUESTIONS[0]
-    query = naive_query(pair, gen, encoder, [*gen.codec.prompt(question), gen.spec.control.ret], question)[:4]
-    query /= np.linalg.norm(query)
+    query = naive_query(pair, gen, encoder, 4, [*gen.codec.prompt(question), gen.spec.control.ret], question)
     with Store.open(index) as store:
         expected = [(store.passage(hit.row).id, hit.score) for hit in store.search(query[None], 4)[0]]
     async with running_app(pair=pair, index=index) as client:
@@ -161,10 +128,8 @@ async def test_encoding_a_query_holds_up_no_other_answer(tmp_path: Path) -> None
     save_pair_of(pair, "dual")
     index = build_small_index(pair, tmp_path / "index")
     gen, slow = load_gen(pair), SlowEncoder(load_query_encoder(pair))
-    engine = TransformersEngine(gen)
-    await engine.start()
-    try:
-        with Store.open(index) as store:
+    with Store.open(index) as store:
+        async with running_engine(gen) as engine:
             first = GenerationRequest("Q", retrieval="first", max_new_tokens=3)
             waiting = asyncio.create_task(answer_of(engine, store, gen, first, slow))
             other = GenerationRequest("Q", retrieval="never", max_new_tokens=3)
@@ -175,8 +140,6 @@ async def test_encoding_a_query_holds_up_no_other_answer(tmp_path: Path) -> None
             assert slow.texts == ["Q"]
             await retrieve(engine, store, gen.codec, "What [Ret]?", 1, None, slow)
             assert slow.texts == ["Q", "What [Ret]?"]
-    finally:
-        await engine.stop()
 
 
 async def test_a_text_query_without_its_encoder_and_an_encoder_without_text_queries_are_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from service.decoding.request import GenerationRequest
 from service.decoding.timeline import LookupTimes, SegmentTimes, Timeline
 from service.engines.transformers import TransformersEngine
 from tests.service.lively import lively_gen
+from tests.service.running import running_engine
 from tests.small_index import build_small_index
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -41,14 +42,9 @@ class Asked:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def asked(tiny_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Asked]:
-    store = Store.open(build_small_index(tiny_pair, tmp_path_factory.mktemp("index") / "small"))
-    engine = TransformersEngine(lively_gen(tiny_pair))
-    await engine.start()
-    try:
-        yield Asked(engine, store, tiny_pair)
-    finally:
-        await engine.stop()
-        store.close()
+    with Store.open(build_small_index(tiny_pair, tmp_path_factory.mktemp("index") / "small")) as store:
+        async with running_engine(lively_gen(tiny_pair)) as engine:
+            yield Asked(engine, store, tiny_pair)
 
 
 async def test_segments_and_lookups_stand_in_the_order_of_the_answer_and_hold_all_tokens(asked: Asked) -> None:

@@ -95,12 +95,13 @@ def opened(browser: Browser, url: str) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
     page = context.new_page()
     page.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)  # a busy machine needs more than the usual five seconds
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
     page.goto(url)
     loaded = page.locator("#serving:not(:empty), dialog[open]")  # the line of the index, or the question for a key
-    expect(loaded.first).to_be_attached(timeout=60_000)
+    expect(loaded.first).to_be_attached()
     yield page
     context.close()
     assert wrong == []

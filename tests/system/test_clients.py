@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from cosup.child_service import ChildService, child_service
 from cosup.cli import app
 from semiparametric.formats import Passage
-from service.client import BusyServiceError, Client, GenerateResponse, TokenData
+from service.client import AsyncClient, BusyServiceError, Client, GenerateResponse, TokenData
 from tests.documents import ROOT, blocks_of
 from tests.small_index import build_small_index
 
@@ -133,6 +133,35 @@ def test_our_client_answers_streams_looks_up_and_lists(service: ChildService) ->
     assert "".join(event.text for event in events if isinstance(event, TokenData)) == whole.answer
     assert isinstance(answers[0], GenerateResponse)
     assert answers[0].answer == whole.answer
+
+
+def connection_of(response: httpx.Response) -> object:
+    """Our end of the connection that a response came over."""
+    return response.extensions["network_stream"].get_extra_info("client_addr")
+
+
+def test_streams_that_are_read_to_their_end_share_a_connection(service: ChildService) -> None:
+    used = set()
+    noted = {"response": [lambda response: used.add(connection_of(response))]}
+    http = httpx.Client(base_url=service.url, timeout=60, trust_env=False, event_hooks=noted)
+    with Client(service.url, http=http) as client:
+        for _ in range(3):
+            assert isinstance(list(client.stream(QUESTION, max_new_tokens=4))[-1], GenerateResponse)
+    assert len(used) == 1
+
+
+async def test_awaited_streams_that_are_read_to_their_end_share_a_connection(service: ChildService) -> None:
+    used = set()
+
+    async def note(response: httpx.Response) -> None:
+        used.add(connection_of(response))
+
+    http = httpx.AsyncClient(base_url=service.url, timeout=60, trust_env=False, event_hooks={"response": [note]})
+    async with AsyncClient(service.url, http=http) as client:
+        for _ in range(3):
+            events = [event async for event in client.stream(QUESTION, max_new_tokens=4)]
+            assert isinstance(events[-1], GenerateResponse)
+    assert len(used) == 1
 
 
 def test_ask_with_a_url_shows_what_the_service_answers(service: ChildService, tmp_path: Path) -> None:

@@ -1,33 +1,18 @@
 """The page for everybody: by keyboard alone, for screen readers, on a phone, zoomed, light and dark."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from cosup.child_service import ChildService
-from tests.system.test_page import answered, search
+from tests.system.page import PHONE, answered, overflow, search, violations
 
 pytestmark = pytest.mark.system
-
-PHONE = {"width": 360, "height": 740}
-
-
-def violations(page: Page) -> list[str]:
-    """What axe-core finds, contrast of colours included."""
-    page.wait_for_timeout(300)  # transitions of colours end
-    found = Axe().run(page).response["violations"]
-    return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]]
 
 
 @pytest.fixture(params=["light", "dark"])
 def themed(request: pytest.FixtureRequest, page: Page) -> Page:
     page.emulate_media(color_scheme=request.param)
     return page
-
-
-def overflow(page: Page) -> int:
-    width: int = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    return width
 
 
 def test_axe_finds_nothing_on_any_screen(themed: Page) -> None:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
 from cosup.child_service import ChildService
-from tests.system.test_page_access import PHONE, overflow, violations
+from tests.system.page import PHONE, overflow, violations
 
 pytestmark = pytest.mark.system
 
