@@ -122,9 +122,8 @@ train-nano: $(INSTALLED_TRAIN) ## Train models/nano again: make train-nano DATA=
 	$(BIN)/cosup examples python --corpus $(NANO_BUILD)/corpus.jsonl.gz --out $(NANO_BUILD)/examples
 	$(BIN)/cosup corpus python $(NANO_PACKAGES:%=--package %) --out $(NANO_BUILD)/packages.jsonl.gz
 	$(BIN)/cosup examples python --corpus $(NANO_BUILD)/packages.jsonl.gz --out $(NANO_BUILD)/packages
-	$(BIN)/cosup train configs/nano-lookups.yaml
-	$(BIN)/cosup train configs/nano.yaml
-	$(BIN)/cosup train configs/nano-copy.yaml
+	$(BIN)/cosup examples from-corpus --corpus $(NANO_BUILD)/data/textbooks/corpus.jsonl.gz --limit 40000 --out $(NANO_BUILD)/textbooks-self
+	for part in configs/nano/*.yaml; do $(BIN)/cosup train "$$part"; done
 
 .PHONY: reference
 reference: $(TEST_INSTALLED) ## Write docs/api.md again from the models of the service

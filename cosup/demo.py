@@ -9,9 +9,9 @@ from semiparametric.command import settings_command
 from semiparametric.settings import Settings
 
 QUESTIONS = (
-    "What does statistics.median do?",
-    "Which function returns the current working directory?",
-    "What is the difference between os.path.getsize and os.path.getmtime?",
+    "What does textwrap.dedent do?",
+    "Which function returns the median of data?",
+    "What is the difference between copy.copy and copy.deepcopy?",
 )
 """Asked in this order. The last one wants two lookups."""
 

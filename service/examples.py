@@ -5,7 +5,7 @@ from pydantic import JsonValue
 QUESTION: dict[str, JsonValue] = {"question": "What does json.dumps do?", "max_new_tokens": 128}
 
 QUESTIONS: dict[str, JsonValue] = {
-    "questions": ["What does json.dumps do?", "What does statistics.median do?"],
+    "questions": ["What does json.dumps do?", "What does textwrap.dedent do?"],
     "max_new_tokens": 128,
 }
 

@@ -5,10 +5,10 @@ const QUESTIONS = new Map([
   [
     "python",
     [
-      "What does statistics.median do?",
-      "What is the difference between os.path.getsize and os.path.getmtime?",
-      "Which function returns the current working directory?",
-      "What does json.dumps do?",
+      "What does textwrap.dedent do?",
+      "What is the difference between copy.copy and copy.deepcopy?",
+      "Which function returns the median of data?",
+      "What does heapq.heappop do?",
     ],
   ],
 ]);

@@ -11,7 +11,7 @@ import httpx
 import typer
 
 URL = "http://127.0.0.1:8000"
-QUESTION = "What does statistics.median do?"
+QUESTION = "What does textwrap.dedent do?"
 
 
 def main(compose_file: str) -> None:
@@ -23,7 +23,7 @@ def main(compose_file: str) -> None:
         typer.echo(rebuild(compose_file, "list", "/srv/indexes/python"))
         typer.echo(rebuild(compose_file, "rebuild"))
         assert version(service) == before, "nothing has changed, and yet there is a new version"
-        typer.echo(rebuild(compose_file, "delete", "/srv/indexes/python", "--id", "python:statistics.median"))
+        typer.echo(rebuild(compose_file, "delete", "/srv/indexes/python", "--id", "python:textwrap.dedent"))
         wait_for_version(service, before + 1)
         typer.echo(rebuild(compose_file, "rebuild", "--sources-only"))
         wait_for_version(service, before + 2)

@@ -5,6 +5,7 @@ import inspect
 import os.path
 import shutil
 import statistics
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ NANO = Path(__file__).parents[2] / "models" / "nano"
 DESCRIBED = (
     *(os.path.getsize, os.path.getmtime, os.path.getatime, os.path.isdir, os.path.join, os.path.basename),
     *(statistics.median, statistics.mean, statistics.mode, statistics.variance),
-    *(heapq.nlargest, heapq.nsmallest, heapq.merge),
+    *(heapq.nlargest, heapq.nsmallest, heapq.merge, textwrap.dedent),
 )
 HOSTILE = [
     Passage(

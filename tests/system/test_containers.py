@@ -36,7 +36,7 @@ def test_the_compose_file_builds_serves_and_takes_up_a_rebuild(tmp_path: Path) -
     )
     sys.stdout.write(asked.stdout + asked.stderr)
     assert asked.returncode == 0, asked.stdout + asked.stderr
-    assert "A: statistics.median()" in asked.stdout
+    assert "A: textwrap.dedent()" in asked.stdout
 
 
 def a_checkout(folder: Path) -> Path:

@@ -50,9 +50,9 @@ def test_examples_are_offered_where_they_fit_and_can_be_clicked(page: Page) -> N
     page.select_option("#index", "hostile")
     expect(page.locator("#examples")).to_be_hidden()
     page.select_option("#index", "python")
-    page.get_by_role("button", name="What does statistics.median do?").click()
+    page.get_by_role("button", name="What does textwrap.dedent do?").click()
     page.locator("#facts span").first.wait_for()
-    expect(page.locator("#passage-1 h3 bdi")).to_have_text("statistics.median(data)")
+    expect(page.locator("#passage-1 h3 bdi")).to_have_text("textwrap.dedent(text)")
     expect(page.locator("#welcome")).to_be_hidden()
 
 
