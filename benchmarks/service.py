@@ -21,7 +21,7 @@ from benchmarks.service_hangups import HangUps, run_hangups
 from benchmarks.service_http import IN_PROCESS, Measured, measure
 from benchmarks.service_index import RebuiltIndex
 from benchmarks.service_load import Load, run_load
-from benchmarks.service_scene import CLIENTS, MAX_NEW_TOKENS, SMALL, WHOLE, make_served_scene
+from benchmarks.service_scene import CLIENTS, SMALL, TOKENS, WHOLE, make_served_scene
 from cosup.child_service import ChildService, child_service
 
 Result = TypeVar("Result")
@@ -51,7 +51,7 @@ def http(smoke: Smoke = False, threads: Threads = 1) -> None:
         sides = with_service(run, scene.pair, scene.index, threads, Path(folder))
     typer.echo(
         f"Random Llama of {scene.parameters / 1e6:.0f}M parameters, {CLIENTS} clients, "
-        f"{len(scene.questions)} questions a round; one lookup or more and {MAX_NEW_TOKENS} tokens an answer at most.\n"
+        f"{len(scene.questions)} questions a round; one lookup or more, {TOKENS[0]} to {TOKENS[-1]} tokens an answer.\n"
     )
     typer.echo(http_table(sides))
     typer.echo(f"\nMedian of {measured.rounds} rounds (least to most). {machine(threads, LIBRARIES)}")

@@ -8,9 +8,9 @@ from itertools import count
 from statistics import median
 from time import perf_counter
 
-from benchmarks.service_scene import CLIENTS, MAX_NEW_TOKENS, Round, ServedScene
+from benchmarks.service_scene import CLIENTS, Question, Round, ServedScene
 from cosup.child_service import ChildService
-from service.client import AnswerOptions, AsyncClient, GenerateResponse
+from service.client import AsyncClient, GenerateResponse
 from service.decoding.answer import Timings
 from service.decoding.events import whole_answer
 from service.decoding.request import GenerationRequest
@@ -20,7 +20,6 @@ from service.schemas import TimingsResult
 from service.settings import ModelSettings
 
 IN_PROCESS, HTTP_WHOLE, HTTP_STREAM = "in process", "HTTP", "HTTP, streamed"
-_OPTIONS: AnswerOptions = {"retrieval": "first", "max_new_tokens": MAX_NEW_TOKENS}
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Measured:
         return 1000 * median(one.outside_s for one in self.asked)
 
 
-Ask = Callable[[str], Awaitable[Asked]]
+Ask = Callable[[Question], Awaitable[Asked]]
 
 
 async def measure(service: ChildService, scene: ServedScene, measured: Round, threads: int) -> dict[str, Measured]:
@@ -86,7 +85,7 @@ async def measure(service: ChildService, scene: ServedScene, measured: Round, th
     return results
 
 
-async def _all(ask: Ask, questions: list[str]) -> list[Asked]:
+async def _all(ask: Ask, questions: list[Question]) -> list[Asked]:
     """Answers in the order of the questions, by clients that each take the next one when they are answered."""
     answers: dict[int, Asked] = {}
     numbers = count()
@@ -101,21 +100,22 @@ async def _all(ask: Ask, questions: list[str]) -> list[Asked]:
     return [answers[number] for number in range(len(questions))]
 
 
-async def _in_process(resources: Resources, question: str) -> Asked:
+async def _in_process(resources: Resources, question: Question) -> Asked:
     begun = perf_counter()
-    request = GenerationRequest(question, retrieval="first", max_new_tokens=MAX_NEW_TOKENS)
+    request = GenerationRequest(question.text, retrieval="first", max_new_tokens=question.max_new_tokens)
     answer = await whole_answer(resources.generate(resources.indexes.default.current, request))
     return _asked(answer.text, answer.usage.completion_tokens, answer.timings, begun)
 
 
-async def _whole(http: AsyncClient, question: str) -> Asked:
+async def _whole(http: AsyncClient, question: Question) -> Asked:
     begun = perf_counter()
-    return _told(await http.generate(question, **_OPTIONS), begun)
+    return _told(await http.generate(question.text, retrieval="first", max_new_tokens=question.max_new_tokens), begun)
 
 
-async def _streamed(http: AsyncClient, question: str) -> Asked:
+async def _streamed(http: AsyncClient, question: Question) -> Asked:
     begun = perf_counter()
-    async with aclosing(http.stream(question, **_OPTIONS)) as events:
+    stream = http.stream(question.text, retrieval="first", max_new_tokens=question.max_new_tokens)
+    async with aclosing(stream) as events:
         async for event in events:
             if isinstance(event, GenerateResponse):
                 answer = event

@@ -10,7 +10,8 @@ from benchmarks.decoding_scene import FULL, QUESTION_WORDS, SMOKE, Size, publish
 from semiparametric.pair import save_pair
 
 CLIENTS = 16
-MAX_NEW_TOKENS = 48
+TOKENS = range(24, 73)
+"""How long an answer may be: one of these. Answers of one length would all end, and be asked, in one moment."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,20 @@ SMALL = Round(SMOKE, questions=CLIENTS + 2, rounds=1)
 
 
 @dataclass(frozen=True)
+class Question:
+    """What is asked, and the most tokens of its answer."""
+
+    text: str
+    max_new_tokens: int
+
+
+@dataclass(frozen=True)
 class ServedScene:
     """A pair and an index to serve, and what is asked of them."""
 
     pair: Path
     index: Path
-    questions: list[str]
+    questions: list[Question]
     parameters: int
 
 
@@ -58,5 +67,8 @@ def make_served_scene(measured: Round, folder: Path) -> ServedScene:
     )
     passages = random_passages(size, words, dice)
     publish_random(passages, size.hidden, folder / "random", fingerprint=spec.fingerprint)
-    questions = [" ".join(dice.choices(words, k=QUESTION_WORDS)) for _ in range(measured.questions)]
+    questions = [
+        Question(" ".join(dice.choices(words, k=QUESTION_WORDS)), dice.choice(TOKENS))
+        for _ in range(measured.questions)
+    ]
     return ServedScene(folder / "pair", folder / "random", questions, gen.model.num_parameters())

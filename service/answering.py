@@ -1,6 +1,5 @@
 """From a request's body to the events of its answer: what every route that answers questions shares."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -29,7 +28,7 @@ async def begin_answer(
     Raises:
         InputError: A field breaks a rule of this service or of this index.
     """
-    generation = await asyncio.to_thread(generation_request, body, version, settings)
+    generation = await generation_request(body, version, settings)
     events = resources.generate(version, generation)
     return events_within(settings.timeout_s, _mapped(events, version, maps) if body.lookups else events)
 
@@ -45,8 +44,10 @@ async def _mapped(
             yield event
 
 
-def generation_request(body: GenerateRequest, version: IndexVersion, settings: ServeSettings) -> GenerationRequest:
-    """What is asked of the decoding loop. It reads the store, so call it in a thread.
+async def generation_request(
+    body: GenerateRequest, version: IndexVersion, settings: ServeSettings
+) -> GenerationRequest:
+    """What is asked of the decoding loop.
 
     Raises:
         InputError: As `begin_answer` says.
@@ -64,7 +65,7 @@ def generation_request(body: GenerateRequest, version: IndexVersion, settings: S
         max_retrievals=body.max_retrievals,
         top_k=body.top_k,
         min_score=body.min_score,
-        rows=version.candidate_rows(body.candidates, body.filter),
+        rows=await version.candidate_rows(body.candidates, body.filter),
         max_new_tokens=max_new_tokens,
         sampling=Sampling(body.temperature, body.top_p, body.seed),
     )

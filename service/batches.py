@@ -33,7 +33,7 @@ async def answer_batch(
         InputError: Something is wrong that all questions share.
         CosupError: The engine failed.
     """
-    shared = await asyncio.to_thread(generation_request, body, version, settings)
+    shared = await generation_request(body, version, settings)
     places = asyncio.Semaphore(settings.max_sessions)
 
     async def answer(question: str) -> GenerateResponse | Problem:

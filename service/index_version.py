@@ -76,24 +76,29 @@ class IndexVersion:
         if self._closing is not None:
             await self._closing
 
-    def candidate_rows(
+    async def candidate_rows(
         self,
         candidates: Sequence[str] | None,
         filter: Mapping[str, Scalar],  # noqa: A002 - the word of the HTTP contract
     ) -> NDArray[np.int64] | None:
-        """The rows that a lookup may choose from; None for all. It reads the store, so call it in a thread.
+        """The rows that a lookup may choose from; None for all. What it reads of the store, it reads in a thread.
 
         Raises:
             InputError: The index has no such passage, or no such metadata field.
         """
+        if candidates is None and not filter:
+            return None  # most requests: a thread and back costs milliseconds while the engine computes
+        return await asyncio.to_thread(self._rows_of, candidates, filter)
+
+    def _rows_of(self, candidates: Sequence[str] | None, wanted: Mapping[str, Scalar]) -> NDArray[np.int64]:
         parts = []
         if candidates is not None:
             with _placed("candidates"):
                 parts.append(self.store.rows_of(candidates))
-        if filter:
+        if wanted:
             with _placed("filter"):
-                parts.append(self.store.rows_matching(filter))
-        return reduce(np.intersect1d, parts) if parts else None
+                parts.append(self.store.rows_matching(wanted))
+        return reduce(np.intersect1d, parts)
 
     def _close_if_over(self) -> None:
         if self._is_retired and not self._uses and self._closing is None:

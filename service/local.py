@@ -116,9 +116,7 @@ async def _answer_all(
 async def _reply(resources: Resources, ask: Ask) -> Reply:
     try:
         version = resources.indexes.default.current
-        rows = None
-        if ask.candidates is not None:
-            rows = await asyncio.to_thread(version.candidate_rows, ask.candidates, {})
+        rows = await version.candidate_rows(ask.candidates, {})
         found = None
         if ask.top_k:
             found = await resources.retrieve(version, ask.question, ask.top_k, rows, ask.instruction)

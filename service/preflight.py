@@ -35,7 +35,9 @@ def check_and_bind(settings: ServeSettings) -> socket.socket:
         InputError: Names every problem found.
     """
     problems = _model_problems(settings) + _key_problems(settings.keys)
-    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # Named TCP, since asyncio turns Nagle's delay off for such sockets alone: each response would wait 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Connections inherit it. uvicorn has no limit for a whole response that waits to be read.

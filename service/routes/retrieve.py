@@ -1,6 +1,5 @@
 """`POST /retrieve`: the passages nearest to a query."""
 
-import asyncio
 from time import perf_counter
 
 from fastapi import APIRouter, Request
@@ -21,7 +20,7 @@ async def post_retrieve(
     """Look a query up as an answer would: with Gen's query state, or encoded where the pair's query is text."""
     version = readable.version_of(body.index)
     start = perf_counter()
-    rows = await asyncio.to_thread(version.candidate_rows, body.candidates, body.filter)
+    rows = await version.candidate_rows(body.candidates, body.filter)
     filtered = perf_counter()
     async with within(settings.timeout_s):
         found = await while_connected(request, resources.retrieve(version, body.query, body.top_k, rows))

@@ -1,5 +1,6 @@
 """What is refused before a model is loaded: all of it at once."""
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -51,6 +52,22 @@ def test_a_free_port_is_bound_and_does_not_listen_yet(tiny_pair: Path, tmp_path:
         assert listener.getsockname()[1] != 0
         with socket.socket() as client, pytest.raises(ConnectionRefusedError):
             client.connect(listener.getsockname())
+
+
+async def test_connections_send_what_they_have_at_once(tiny_pair: Path, tmp_path: Path) -> None:
+    undelayed = asyncio.get_running_loop().create_future()
+
+    async def look(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        option = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        undelayed.set_result(bool(option))
+        writer.close()
+
+    settings = ServeSettings(pair=tiny_pair, index=build_small_index(tiny_pair, tmp_path / "index"), port=0)
+    with check_and_bind(settings) as listener:
+        async with await asyncio.start_server(look, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            assert await undelayed
+            writer.close()
 
 
 def test_a_cuda_device_that_is_not_there_is_refused(tiny_pair: Path, tmp_path: Path) -> None:
