@@ -125,7 +125,7 @@ def _ask(
         for name, one in sets.items():
             asker = Asker(name, settings)
             index = one.settings.served_as if settings.url is not None else settings.index_of(name)
-            for system in settings.systems:
+            for system in settings.systems_of(name):
                 wanted = asker.askable(system, one.questions)
                 one.asked[system] = wanted
                 total += len(wanted)

@@ -64,6 +64,10 @@ class DatasetSettings(BaseModel):
         description="Token F1 from which an answer is right, for sets of long references; none: only an answer that "
         "contains a reference.",
     )
+    without: list[System] = Field(
+        default_factory=list,
+        description="Systems that are not asked this set, such as a sentence encoder where the corpus is large.",
+    )
     metrics: list[str] = Field(
         default_factory=list,
         description="Figures to show, in this order; one that the set cannot give is refused. Empty: all that apply.",
@@ -165,6 +169,9 @@ class EvalSettings(Settings):
             raise ValueError("give a pair on this machine or the url of a service, one of the two")
         if "dense" in self.systems and self.dense is None:
             raise ValueError("the system dense needs the folder of a sentence-transformers model: set `dense`")
+        for name, dataset in self.datasets.items():
+            if not set(dataset.without) <= set(self.systems):
+                raise ValueError(f"datasets.{name}.without: {dataset.without} are not all among systems")
         clash = set(self.systems) & self.predictions.keys()
         if clash:
             raise ValueError(f"predictions are named as a system is: {sorted(clash)[0]!r}")
@@ -195,6 +202,10 @@ class EvalSettings(Settings):
             for name, one in self.datasets.items()
         }
         return self.model_copy(update={"datasets": datasets})
+
+    def systems_of(self, name: str) -> list[System]:
+        """Who is asked the questions of a set."""
+        return [system for system in self.systems if system not in self.datasets[name].without]
 
     def index_of(self, name: str) -> Path:
         """The index of a set."""

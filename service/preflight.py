@@ -36,7 +36,7 @@ def check_and_bind(settings: ServeSettings) -> socket.socket:
     """
     problems = _model_problems(settings) + _key_problems(settings.keys)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # Named TCP, since asyncio turns Nagle's delay off for such sockets alone: each response would wait 40 ms for an ACK.
+    # asyncio turns Nagle's delay off where a socket is called TCP; else each response waits 40 ms for an ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -53,6 +53,10 @@ def test_a_dry_run_reads_the_sets_and_asks_nobody(tmp_path: Path) -> None:
         ({"systems": []}, "systems and predictions are both empty"),
         ({"pair": "p", "systems": ["pair", "pair"]}, "each may stand once"),
         ({"pair": "p", "systems": ["dense"]}, "needs the folder of a sentence-transformers model"),
+        (
+            {"pair": "p", "systems": ["pair"], "datasets": {"a": {"file": "f", "without": ["dense"]}}},
+            r"datasets.a.without: ['dense'] are not all among systems",
+        ),
         ({"pair": "p", "predictions": {"bm25": {}}}, "predictions are named as a system is: 'bm25'"),
         ({"pair": "p", "predictions": {"x": {"other": "f"}}}, "given for 'other', which is none of the datasets"),
         ({"pair": "p", "datasets": {"a/b": {"file": "f"}}}, "files are named after it"),

@@ -166,6 +166,14 @@ def test_a_set_that_names_its_corpus_has_its_index_built(tiny_pair: Path, tmp_pa
     assert {"kilt_em", "kilt_f1", "kilt_accuracy"} <= figures.keys()
 
 
+def test_a_set_may_be_spared_a_system(tiny_pair: Path, tmp_path: Path) -> None:
+    given = small(tmp_path, tiny_pair, systems=["pair", "bm25"])
+    given["datasets"]["spared"] = given["datasets"]["small"] | {"without": ["bm25"]}
+    report = run(settings_of(tmp_path / "out", **given))
+    assert list(report.sets["small"].systems) == ["pair", "bm25"]
+    assert list(report.sets["spared"].systems) == ["pair"]
+
+
 def test_the_oracle_reads_the_page_where_no_paragraph_is_named(tiny_pair: Path, tmp_path: Path) -> None:
     record = kilt_record("q1", "When?", ("at dusk", "20"))
     record["output"][0]["provenance"] = [{"wikipedia_id": "20"}]
