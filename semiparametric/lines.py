@@ -28,9 +28,12 @@ def opened(path: Path, *, after: Callable[[], str] = str) -> Iterator[io.Buffere
     Raises:
         InputError: The file is missing, may not be read, or is not whole.
     """
-    if not path.is_file():
-        raise InputError("no such file", where=str(path))
     place = str(path)
+    if path.is_dir():
+        remedy = "Name a file; `cosup corpus documents` makes a corpus of a folder of documents"
+        raise InputError("is a folder, and a file is read here", where=place, remedy=remedy)
+    if not path.is_file():
+        raise InputError("no such file", where=place)
     try:
         with _decompressed(path) as file:
             yield file
