@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 PATIENCE_S = 60.0  # for what ends within milliseconds where nothing is wrong
 _POLL_S = 0.05
+
+POOL_THREADS = min(32, (os.cpu_count() or 1) + 4)
+"""asyncio's own pool makes up to so many threads as it comes to need them, and keeps them: that is no leak."""
 
 
 @dataclass(frozen=True)
