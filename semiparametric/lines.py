@@ -30,7 +30,7 @@ def opened(path: Path, *, after: Callable[[], str] = str) -> Iterator[io.Buffere
     """
     place = str(path)
     if path.is_dir():
-        remedy = "Name a file; `cosup corpus documents` makes a corpus of a folder of documents"
+        remedy = "Name a file; `cosup corpus documents --documents FOLDER --out FILE` makes one of a folder"
         raise InputError("is a folder, and a file is read here", where=place, remedy=remedy)
     if not path.is_file():
         raise InputError("no such file", where=place)
