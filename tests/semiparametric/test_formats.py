@@ -86,9 +86,8 @@ def test_line_numbers_count_empty_lines_too(tmp_path: Path) -> None:
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none.jsonl") == f"{tmp_path}/none.jsonl: no such file"
-    assert refusal(tmp_path).startswith(
-        f"{tmp_path}: is a folder, and a file is read here. Name a file; `cosup corpus documents"
-    )
+    said = f"{tmp_path}: is a folder, and a file is read here. Name a file; `cosup corpus documents"
+    assert refusal(tmp_path).startswith(said)
 
 
 @pytest.mark.parametrize(
