@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from semiparametric.replacing import replaced_file
+
 _NAME = "vectors"
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -26,9 +28,8 @@ def kept_vectors(folder: Path, model: Path, texts: Sequence[str], encode: Encode
     except (OSError, SafetensorError, KeyError):
         vectors = encode(texts)
     folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    save_file({_NAME: vectors}, partial)
-    partial.replace(path)
+    with replaced_file(path) as partial:
+        save_file({_NAME: vectors}, partial)
     return vectors
 
 

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from semiparametric.errors import InputError
 from semiparametric.json_size import check_values
 from semiparametric.lines import decoded, raw_lines
+from semiparametric.replacing import replaced_file
 
 Scalar = str | int | float | bool
 Record = TypeVar("Record", bound=BaseModel)
@@ -140,18 +140,13 @@ def jsonl_writer(path: Path) -> Iterator[Callable[[BaseModel], None]]:
     """
     if not path.parent.is_dir():
         raise InputError("the folder does not exist", where=str(path.parent), remedy="Create it or name another --out")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as raw, _compressed(raw, path) as file:
+    with replaced_file(path) as partial, partial.open("wb") as raw, _compressed(raw, path) as file:
 
-            def write(record: BaseModel) -> None:
-                line = json.dumps(record.model_dump(exclude_none=True), ensure_ascii=False)
-                file.write(line.encode() + b"\n")
+        def write(record: BaseModel) -> None:
+            line = json.dumps(record.model_dump(exclude_none=True), ensure_ascii=False)
+            file.write(line.encode() + b"\n")
 
-            yield write
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        yield write
 
 
 def _compressed(raw: IO[bytes], path: Path) -> Any:

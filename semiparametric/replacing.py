@@ -1,5 +1,6 @@
 """A file or a folder written beside its place and put there whole."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -31,8 +32,18 @@ def replaced_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextmanager
+def replaced_file(path: Path) -> Iterator[Path]:
+    """Yield the place of a file that takes the place of `path` at the end; after an error `path` is as it was."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a file that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
+    with replaced_file(path) as partial:
+        partial.write_text(text, "utf-8")
