@@ -79,6 +79,11 @@ class WatchedSession:
         """The session's."""
         return self.session.forwarded_tokens
 
+    @property
+    def given_at(self) -> float:
+        """The session's."""
+        return self.session.given_at
+
     async def decode(
         self, *, forbidden: frozenset[int], stop_ids: frozenset[int], max_tokens: int
     ) -> AsyncGenerator[int, None]:

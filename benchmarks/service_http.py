@@ -2,21 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
 from itertools import count
 from statistics import median
 from time import perf_counter
 
+from benchmarks.service_raw import RawClients, last_event
 from benchmarks.service_scene import CLIENTS, Question, Round, ServedScene
 from cosup.child_service import ChildService
-from service.client import AsyncClient, GenerateResponse
 from service.decoding.answer import Timings
 from service.decoding.events import whole_answer
 from service.decoding.request import GenerationRequest
 from service.index_folders import IndexFolder
 from service.resources import Resources, open_resources
-from service.schemas import TimingsResult
+from service.schemas import GenerateResponse, TimingsResult
 from service.settings import ModelSettings
 
 IN_PROCESS, HTTP_WHOLE, HTTP_STREAM = "in process", "HTTP", "HTTP, streamed"
@@ -62,14 +62,13 @@ Ask = Callable[[Question], Awaitable[Asked]]
 async def measure(service: ChildService, scene: ServedScene, measured: Round, threads: int) -> dict[str, Measured]:
     """All sides in turn, each first in some round, after a warm-up of each."""
     models = ModelSettings(pair=scene.pair, index=(IndexFolder(scene.index),), threads=threads)
-    async with (
-        open_resources(models, max_sessions=CLIENTS, queue=CLIENTS) as resources,
-        AsyncClient(service.url) as http,
-    ):
+    async with AsyncExitStack() as stack:
+        resources = await stack.enter_async_context(open_resources(models, max_sessions=CLIENTS, queue=CLIENTS))
+        http = stack.enter_context(closing(RawClients(service.url)))
         sides: dict[str, Ask] = {
             IN_PROCESS: lambda question: _in_process(resources, question),
-            HTTP_WHOLE: lambda question: _whole(http, question),
-            HTTP_STREAM: lambda question: _streamed(http, question),
+            HTTP_WHOLE: lambda question: _over_http(http, question, stream=False),
+            HTTP_STREAM: lambda question: _over_http(http, question, stream=True),
         }
         for ask in sides.values():
             await _all(ask, scene.questions[:CLIENTS])
@@ -104,29 +103,22 @@ async def _in_process(resources: Resources, question: Question) -> Asked:
     begun = perf_counter()
     request = GenerationRequest(question.text, retrieval="first", max_new_tokens=question.max_new_tokens)
     answer = await whole_answer(resources.generate(resources.indexes.default.current, request))
-    return _asked(answer.text, answer.usage.completion_tokens, answer.timings, begun)
+    return _asked(answer.text, answer.usage.completion_tokens, answer.timings, perf_counter() - begun)
 
 
-async def _whole(http: AsyncClient, question: Question) -> Asked:
+async def _over_http(http: RawClients, question: Question, *, stream: bool) -> Asked:
     begun = perf_counter()
-    return _told(await http.generate(question.text, retrieval="first", max_new_tokens=question.max_new_tokens), begun)
+    body = {
+        "question": question.text,
+        "retrieval": "first",
+        "max_new_tokens": question.max_new_tokens,
+        "stream": stream,
+    }
+    content, at = await http.post("/generate", body)
+    told = GenerateResponse.model_validate_json(last_event(content) if stream else content)
+    return _asked(told.answer, told.usage.completion_tokens, told.timings, at - begun)
 
 
-async def _streamed(http: AsyncClient, question: Question) -> Asked:
-    begun = perf_counter()
-    stream = http.stream(question.text, retrieval="first", max_new_tokens=question.max_new_tokens)
-    async with aclosing(stream) as events:
-        async for event in events:
-            if isinstance(event, GenerateResponse):
-                answer = event
-    return _told(answer, begun)
-
-
-def _told(answer: GenerateResponse, begun: float) -> Asked:
-    return _asked(answer.answer, answer.usage.completion_tokens, answer.timings, begun)
-
-
-def _asked(answer: str, tokens: int, timings: Timings | TimingsResult, begun: float) -> Asked:
-    latency_s = perf_counter() - begun
+def _asked(answer: str, tokens: int, timings: Timings | TimingsResult, latency_s: float) -> Asked:
     inside_s = timings.queue + timings.prefill + timings.decode + timings.lookup
     return Asked(answer, tokens, latency_s, latency_s - inside_s)

@@ -74,7 +74,7 @@ class Timings:
 
     queue: until the engine had a place.
     prefill: from there to the first token or query state.
-    decode: all later waiting for the engine.
+    decode: all later work of the engine, however slowly its tokens are read.
     lookup: searching the store, and before that encoding the query where it is text.
     total: everything, the reader of the stream included.
     """

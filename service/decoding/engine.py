@@ -34,6 +34,14 @@ class Session(Protocol):
         """Tokens the model computed for this session so far."""
         ...
 
+    @property
+    def given_at(self) -> float:
+        """When the engine had the token or query state that was read last, in seconds of `time.perf_counter`.
+
+        That may be long before it was read: the engine decodes on while its reader is busy.
+        """
+        ...
+
     def decode(
         self, *, forbidden: frozenset[int], stop_ids: frozenset[int], max_tokens: int
     ) -> AsyncGenerator[int, None]:

@@ -71,13 +71,14 @@ class Run:
         )
 
     async def _decode(self, action: Decode) -> AsyncGenerator[Event, None]:
-        waiting_since = perf_counter()
-        segment = SegmentTimes(waiting_since, self.draft.cited_id)
+        since = perf_counter()
+        segment = SegmentTimes(since, self.draft.cited_id)
         self.timeline.steps.append(segment)
         async for token in self.session.decode(
             forbidden=action.forbidden, stop_ids=action.stop_ids, max_tokens=action.max_tokens
         ):
-            segment.tokens.append(self._waited(waiting_since))
+            since = self._waited(since)  # the engine goes on with the next one while this one is read and sent
+            segment.tokens.append(since)
             if self.loop.take(token):
                 text = self.detokenizer.push(token)
                 if text:
@@ -85,7 +86,6 @@ class Run:
             else:
                 for event in self._end_segment():
                     yield event
-            waiting_since = perf_counter()
 
     def _end_segment(self) -> list[Event]:
         """At a control token or the end of the answer: nothing may be held back, and an open citation is complete."""
@@ -146,20 +146,20 @@ class Run:
         return fits
 
     async def _query_state(self) -> NDArray[np.float32]:
-        waiting_since = perf_counter()
+        since = perf_counter()
         state = await self.session.query_state()
-        self._waited(waiting_since)
+        self._waited(since)
         return state
 
     def _waited(self, since: float) -> float:
-        """Add the time since then to the timings of the engine; the time now."""
-        now = perf_counter()
-        seconds = now - since
+        """Add the engine's time since then to the timings; when it had what it gave."""
+        given_at = self.session.given_at
+        seconds = given_at - since
         if self.timings.prefill == 0.0:
             self.timings.prefill = seconds
         else:
             self.timings.decode += seconds
-        return now
+        return given_at
 
     def _answer(self, end: Finish) -> Answer:
         self.timeline.ending = end.reason

@@ -15,7 +15,7 @@ from service.resources import Resources
 from service.settings import ServeSettings
 
 
-def loaded(request: Request) -> Resources:
+async def loaded(request: Request) -> Resources:
     """The loaded pair and index; 503 where they are not there."""
     resources = cast(Resources | None, request.app.state.resources)
     if resources is None:
@@ -23,12 +23,12 @@ def loaded(request: Request) -> Resources:
     return resources
 
 
-def configured(request: Request) -> ServeSettings:
+async def configured(request: Request) -> ServeSettings:
     """The settings of the app."""
     return cast(ServeSettings, request.app.state.settings)
 
 
-def drawn(request: Request) -> Maps:
+async def drawn(request: Request) -> Maps:
     """The maps of the app."""
     return cast(Maps, request.app.state.maps)
 
@@ -74,7 +74,7 @@ async def readable(request: Request, resources: Annotated[Resources, Depends(loa
         yield Readable([index for index in resources.indexes.values() if access.may_read(index.name)], held)
 
 
-def admin(request: Request) -> None:
+async def admin(request: Request) -> None:
     """403 for a key that may not do what changes or tells of the service as a whole."""
     if not request.state.access.is_admin:
         raise HTTPException(403, "this needs a key that was made with --admin")

@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from inspect import isasyncgenfunction, iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
 import httpx
 import openapi_spec_validator
 import pytest
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from semiparametric.errors import StoreError
@@ -38,6 +40,21 @@ async def streamed(client: httpx.AsyncClient, **fields: Any) -> list[tuple[str, 
     assert reply.headers["content-type"].startswith("text/event-stream")
     events = [dict(line.split(": ", 1) for line in block.splitlines()) for block in reply.text.strip().split("\n\n")]
     return [(event["event"], json.loads(event["data"])) for event in events]
+
+
+async def test_no_question_waits_for_a_thread_before_the_engine_has_it(tiny_pair: Path, index: Path) -> None:
+    """Each trip to a thread and back waits twice for the interpreter's lock, which the engine mostly holds."""
+    app = create_app(ServeSettings(pair=tiny_pair, index=index))
+    routes = {route.path: route for route in app.routes if isinstance(route, APIRoute)}
+    for path in ("/generate", "/retrieve", "/v1/chat/completions", "/v1/embeddings"):
+        steps, calls = [routes[path].dependant], []
+        while steps:
+            step = steps.pop()
+            calls.append(step.call)
+            steps += step.dependencies
+        assert len(calls) > 2
+        in_threads = [call for call in calls if not (iscoroutinefunction(call) or isasyncgenfunction(call))]
+        assert in_threads == [], path
 
 
 async def test_an_answer_cites_the_passage_that_a_forced_lookup_found(client: httpx.AsyncClient) -> None:

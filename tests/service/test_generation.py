@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from service.decoding.events import CitationEvent, DoneEvent, Event, RetrievalEv
 from service.decoding.generation import generate, retrieve
 from service.decoding.lookup import PassageStore
 from service.decoding.request import GenerationRequest
+from service.decoding.timeline import SegmentTimes, Timeline
 from tests.service.lively import lively_gen
 from tests.service.naive import answered_naively
 from tests.service.running import running_engine
@@ -112,6 +114,25 @@ async def test_events_tell_the_answer_in_order(tiny_pair: Path, index: Path) -> 
             assert span == span.strip()
             assert citation.passage_id in {passage.passage.id for passage in answer.passages}
         assert answer.timings.total >= answer.timings.prefill + answer.timings.decode + answer.timings.lookup > 0
+
+
+async def test_times_are_the_engines_however_slowly_an_answer_is_read(tiny_pair: Path) -> None:
+    gen = lively_gen(tiny_pair)
+    request, timeline = GenerationRequest(QUESTIONS[0], retrieval="never", max_new_tokens=16), Timeline()
+    async with running_engine(gen) as engine:
+        events = generate(engine, None, gen.codec, request, timeline=timeline)
+        await anext(events)
+        await asyncio.sleep(0.5)  # the reader is elsewhere; the engine has long come to the end
+        read_on = perf_counter()
+        *_, done = [event async for event in events]
+    (segment,) = timeline.steps
+    assert isinstance(segment, SegmentTimes)
+    assert isinstance(done, DoneEvent)
+    assert len(segment.tokens) == 16
+    assert segment.started < segment.tokens[0] < segment.tokens[-1] < read_on
+    timings = done.answer.timings
+    assert timings.prefill + timings.decode == pytest.approx(segment.tokens[-1] - segment.started)
+    assert timings.total > 0.5
 
 
 async def test_lookups_say_where_they_were_made_and_what_was_compared(tiny_pair: Path, index: Path) -> None:

@@ -5,6 +5,7 @@ Knows torch and the model, nothing of asyncio. All of it runs on the engine's on
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -53,11 +54,12 @@ class Row:
 
 @dataclass
 class Output:
-    """What one step brought one row. `ended`: its goal is reached."""
+    """What one step brought one row, and when (of `time.perf_counter`). `ended`: its goal is reached."""
 
     tokens: list[int] = field(default_factory=list)
     state: NDArray[np.float32] | None = None
     ended: bool = False
+    at: float = 0.0
 
 
 @dataclass
@@ -124,6 +126,9 @@ class Batch:
             budget -= self._prefill(rows, budget, outcome)
         self._decode(outcome)
         outcome.busy = any(row.goal is not None for row in self._rows)
+        now = perf_counter()
+        for output in outcome.outputs.values():
+            output.at = now
         return outcome
 
     def _next_prefill(self, budget: int) -> list[Row]:

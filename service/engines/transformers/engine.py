@@ -154,6 +154,7 @@ class _Session:
 
     def __init__(self, engine: TransformersEngine, row: Row) -> None:
         self.inbox: asyncio.Queue[Output | CosupError] = asyncio.Queue()
+        self.given_at = 0.0
         self._engine = engine
         self._row = row
         self._length = len(row.ids)
@@ -221,4 +222,5 @@ class _Session:
         item = await self.inbox.get()
         if isinstance(item, CosupError):
             raise item
+        self.given_at = item.at
         return item

@@ -7,6 +7,7 @@ lookup it computes the passage's tokens and no other.
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,7 @@ class VllmSession:
         self._request: _Request | None = None
         self._state: str | None = None  # the name of the state at the last position, where it is computed already
         self._closed = False
+        self.given_at = 0.0
 
     @property
     def forwarded_tokens(self) -> int:
@@ -75,6 +77,7 @@ class VllmSession:
         name = self._state or await self._computed_state()
         self._state = None
         state = torch.frombuffer(bytearray(await self._engine.states.fetch(name)), dtype=torch.float32)
+        self.given_at = perf_counter()
         return as_query(state, self._engine.spec, self._engine.projection)
 
     async def _computed_state(self) -> str:
@@ -132,6 +135,7 @@ class VllmSession:
         try:
             async for output in request.turn(self._ids, params):
                 self._forwarded += output.computed
+                self.given_at = perf_counter()  # vLLM does not say when it had them
                 for token in output.tokens:
                     yield token
             ended = True
