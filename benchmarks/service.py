@@ -8,6 +8,7 @@ Each starts its own `cosup serve` on this machine. `service.md` has the last fig
 """
 
 import asyncio
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ import typer
 
 from benchmarks.decoding import machine, spread
 from benchmarks.service_hangups import HangUps, run_hangups
-from benchmarks.service_http import IN_PROCESS, Measured, measure
+from benchmarks.service_http import IN_PROCESS, VLLM_OPTIONS, Measured, measure
 from benchmarks.service_index import RebuiltIndex
 from benchmarks.service_load import Load, run_load
 from benchmarks.service_scene import CLIENTS, SMALL, TOKENS, WHOLE, make_served_scene
@@ -39,16 +40,20 @@ NANO = Path("models/nano")
 
 
 @app.command()
-def http(smoke: Smoke = False, threads: Threads = 1) -> None:
+def http(
+    smoke: Smoke = False,
+    threads: Threads = 1,
+    engine: Annotated[str, typer.Option(help="What decodes on both sides: transformers or vllm.")] = "transformers",
+) -> None:
     """Measure what HTTP adds at 16 concurrent questions."""
     measured = SMALL if smoke else WHOLE
     with tempfile.TemporaryDirectory() as folder:
         scene = make_served_scene(measured, Path(folder))
 
         def run(service: ChildService) -> dict[str, Measured]:
-            return asyncio.run(measure(service, scene, measured, threads))
+            return asyncio.run(measure(service, scene, measured, threads, engine))
 
-        sides = with_service(run, scene.pair, scene.index, threads, Path(folder))
+        sides = with_service(run, scene.pair, scene.index, threads, Path(folder), engine)
     typer.echo(
         f"Random Llama of {scene.parameters / 1e6:.0f}M parameters, {CLIENTS} clients, "
         f"{len(scene.questions)} questions a round; one lookup or more, {TOKENS[0]} to {TOKENS[-1]} tokens an answer.\n"
@@ -152,10 +157,19 @@ def hangups_table(came: HangUps) -> str:
     return _table(rows)
 
 
-def with_service(run: Callable[[ChildService], Result], pair: Path, index: Path, threads: int, folder: Path) -> Result:
+def with_service(
+    run: Callable[[ChildService], Result],
+    pair: Path,
+    index: Path,
+    threads: int,
+    folder: Path,
+    engine: str = "transformers",
+) -> Result:
     """What a measurement gives that needs a running service."""
     options = ["--pair", str(pair), "--index", str(index), "--port", "0", "--threads", str(threads), "--watch-s", "0.5"]
-    with child_service(options, folder / "log") as service:
+    for name, value in VLLM_OPTIONS.items() if engine == "vllm" else ():
+        options += ["--vllm", f"{name}={json.dumps(value)}"]
+    with child_service([*options, "--engine", engine], folder / "log") as service:
         service.wait_until_ready()
         return run(service)
 

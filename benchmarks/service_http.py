@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 from benchmarks.service_raw import RawClients, last_event
 from benchmarks.service_scene import CLIENTS, Question, Round, ServedScene
@@ -18,6 +19,9 @@ from service.index_folders import IndexFolder
 from service.resources import Resources, open_resources
 from service.schemas import GenerateResponse, TimingsResult
 from service.settings import ModelSettings
+
+VLLM_OPTIONS: dict[str, Any] = {"enforce_eager": True}
+"""Without compiling, which takes minutes on a CPU."""
 
 IN_PROCESS, HTTP_WHOLE, HTTP_STREAM = "in process", "HTTP", "HTTP, streamed"
 
@@ -59,9 +63,17 @@ class Measured:
 Ask = Callable[[Question], Awaitable[Asked]]
 
 
-async def measure(service: ChildService, scene: ServedScene, measured: Round, threads: int) -> dict[str, Measured]:
+async def measure(
+    service: ChildService, scene: ServedScene, measured: Round, threads: int, engine: str
+) -> dict[str, Measured]:
     """All sides in turn, each first in some round, after a warm-up of each."""
-    models = ModelSettings(pair=scene.pair, index=(IndexFolder(scene.index),), threads=threads)
+    models = ModelSettings(
+        pair=scene.pair,
+        index=(IndexFolder(scene.index),),
+        threads=threads,
+        engine=engine,
+        vllm=VLLM_OPTIONS if engine == "vllm" else {},
+    )
     async with AsyncExitStack() as stack:
         resources = await stack.enter_async_context(open_resources(models, max_sessions=CLIENTS, queue=CLIENTS))
         http = stack.enter_context(closing(RawClients(service.url)))
