@@ -1,6 +1,7 @@
 """What a store asks of whatever holds its vectors: one part's search and reading, in arrays."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -24,10 +25,10 @@ class Nearest:
     rows: NDArray[np.int64]
     """`int64[n, k]`; -1 where there are fewer."""
 
-    @property
+    @cached_property
     def is_full(self) -> bool:
         """Whether every query has as many rows as it may have; `k` is at least 1."""
-        return bool((self.rows[:, -1] >= 0).all())
+        return min(self.rows[:, -1].tolist(), default=0) >= 0
 
 
 class Vectors(Protocol):

@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Mapping
+from operator import gt
 from pathlib import Path
 from typing import Protocol
 
@@ -209,6 +210,7 @@ class VectorIndex:
             short = np.flatnonzero(nearest.rows[:, -1] < 0)
             every = np.arange(self._count) if rows is None else rows
             exact = self._compare(queries[short], nearest.rows.shape[1], every)
+            nearest = Nearest(nearest.scores.copy(), nearest.rows.copy())
             nearest.rows[short], nearest.scores[short] = exact.rows, exact.scores
         return nearest
 
@@ -242,7 +244,7 @@ class VectorIndex:
                 f"queries have the shape {list(queries.shape)}, the index wants [n, {self._dimension}]",
                 remedy="Use the pair that the index was built with",
             )
-        if not np.isfinite(queries).all():
+        if not math.isfinite(np.vdot(queries, queries)) and not np.isfinite(queries).all():  # the first takes a third
             raise InputError("a query holds NaN or infinity", remedy="Check the pair's weights")
         if rows is not None and len(rows) and not 0 <= rows[0] <= rows[-1] < self._count:
             outside = rows[0] if rows[0] < 0 else rows[-1]
@@ -296,7 +298,7 @@ def _selector(rows: NDArray[np.int64], count: int) -> faiss.IDSelector:
 
 def _ordered(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> Nearest:
     """Best first; faiss leaves the order of equal scores open."""
-    if (scores[:, 1:] < scores[:, :-1]).all():
+    if all(all(map(gt, line, line[1:])) for line in scores.tolist()):  # as numbers, few are faster than as arrays
         return Nearest(scores, rows)
     scores = np.where(rows < 0, np.float32(-np.inf), scores)
     order = np.lexsort((rows, -scores), axis=1)
