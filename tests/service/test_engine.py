@@ -158,6 +158,25 @@ async def test_rows_that_pause_do_not_disturb_those_that_decode(tiny_pair: Path)
         assert (last if index == 7 else again[index]) == decoded_naively(gen.model, ids, 30 if index == 7 else 5, [])
 
 
+async def test_of_what_a_step_brought_those_who_came_to_an_end_are_told_first(tiny_pair: Path) -> None:
+    gen = gen_of(tiny_model("llama"), tiny_pair)
+    told: list[str] = []
+
+    async def read(name: str, session: Session, tokens: int) -> None:
+        stream = session.decode(forbidden=frozenset({STOP}), stop_ids=frozenset(), max_tokens=tokens)
+        async for _ in stream:
+            told.append(name)
+
+    async with running_engine(gen) as engine:
+        goes_on, ends = [await engine.open(question(1), Sampling()) for _ in range(2)]
+        await asyncio.gather(read("goes on", goes_on, 6), read("ends", ends, 3))
+        for session in (goes_on, ends):
+            await session.close()
+    first_step, second_step = told[:4], told[4:6]  # the first one computes the question and decodes twice
+    assert first_step == ["goes on", "goes on", "ends", "ends"]
+    assert second_step == ["ends", "goes on"]
+
+
 async def test_a_session_may_outgrow_the_memory_it_began_with(tiny_pair: Path) -> None:
     torch.manual_seed(0)
     gen = gen_of(LlamaForCausalLM(LlamaConfig(**GROUPED | {"max_position_embeddings": 512})), tiny_pair)

@@ -143,7 +143,8 @@ class TransformersEngine:
             session.fail(error)
 
     def _deliver(self, outcome: Outcome) -> None:
-        for row, output in outcome.outputs.items():
+        """Hand out what a step brought, first to those who ended a stretch: a lookup or a reader waits for that."""
+        for row, output in sorted(outcome.outputs.items(), key=lambda each: not each[1].ended):
             session = self._sessions.get(row)
             if session is not None:
                 session.inbox.put_nowait(output)
