@@ -83,31 +83,32 @@ async def measure(
             HTTP_STREAM: lambda question: _over_http(http, question, stream=True),
         }
         for ask in sides.values():
-            await _all(ask, scene.questions[:CLIENTS])
+            await _all(ask, scene.questions[:CLIENTS], measured.apart_s)
         results = {name: Measured() for name in sides}
         order = list(sides)
         for _ in range(measured.rounds):
             for name in order:
                 begun = perf_counter()
-                answers = await _all(sides[name], scene.questions)
+                answers = await _all(sides[name], scene.questions, measured.apart_s)
                 results[name].rates.append(sum(one.tokens for one in answers) / (perf_counter() - begun))
                 results[name].asked += answers
             order = [*order[1:], order[0]]
     return results
 
 
-async def _all(ask: Ask, questions: list[Question]) -> list[Asked]:
+async def _all(ask: Ask, questions: list[Question], apart_s: float) -> list[Asked]:
     """Answers in the order of the questions, by clients that each take the next one when they are answered."""
     answers: dict[int, Asked] = {}
     numbers = count()
 
-    async def client() -> None:
+    async def client(place: int) -> None:
+        await asyncio.sleep(place * apart_s)
         while (number := next(numbers)) < len(questions):
             answers[number] = await ask(questions[number])
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(CLIENTS):
-            group.create_task(client())
+        for place in range(CLIENTS):
+            group.create_task(client(place))
     return [answers[number] for number in range(len(questions))]
 
 

@@ -21,15 +21,18 @@ class Round:
     size: the model's and the index's.
     questions: asked of each side in each round.
     rounds: in each of which the sides take turns.
+    apart_s: between the first questions of two clients, a sixteenth of an answer or so. Asked in one moment, a third of
+        all questions would wait for one another.
     """
 
     size: Size
     questions: int
     rounds: int
+    apart_s: float
 
 
-WHOLE = Round(FULL, questions=3 * CLIENTS, rounds=5)
-SMALL = Round(SMOKE, questions=CLIENTS + 2, rounds=1)
+WHOLE = Round(FULL, questions=3 * CLIENTS, rounds=5, apart_s=0.4)
+SMALL = Round(SMOKE, questions=CLIENTS + 2, rounds=1, apart_s=0.01)
 
 
 @dataclass(frozen=True)
