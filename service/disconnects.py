@@ -18,17 +18,28 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -
 
     The request's body must have been read, so that the next message can only be the disconnect.
     """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnect(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientGone
-        return task.result()
-    finally:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("this needs a task that can be cancelled")
+    others, has_gone = task.cancelling(), False
+
+    async def watch() -> None:
+        nonlocal has_gone
+        await _disconnect(request)
+        has_gone = True
         task.cancel()
-        gone.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+
+    watching = asyncio.create_task(watch())
+    try:
+        return await work  # in this task: an answer that is there shall not wait for a turn of the loop to be sent
+    except asyncio.CancelledError:
+        if has_gone and task.cancelling() == others + 1:  # and nobody else wants an end
+            raise ClientGone from None
+        raise
+    finally:
+        watching.cancel()
+        if has_gone:
+            task.uncancel()
 
 
 async def _disconnect(request: Request) -> None:
