@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from evaluation.cutting import cut_all
 from evaluation.datasets import read_questions
 from evaluation.journal import Journal, asked_with
 from evaluation.judge import Judge, judgements, open_judge
 from evaluation.predictions import UNSAID, Prediction, prediction_of
 from evaluation.questions import Question
 from evaluation.remote import answer_all_remotely
-from evaluation.scoring import Rules, Scores, cut, score
+from evaluation.scoring import Rules, Scores, score
 from evaluation.settings import DatasetSettings, EvalSettings
 from evaluation.shown import check_metrics, shown_figures
 from evaluation.submissions import read_submission
@@ -103,7 +104,7 @@ def score_set(one: Evaluated, judge: Judge) -> None:
         for system, questions in one.asked.items()
         for question, prediction in zip(questions, one.predictions[system], strict=True)
     ]
-    cuts = [cut(question, prediction) for _, question, prediction in answered]
+    cuts = cut_all([(question, prediction) for _, question, prediction in answered])
     known = judgements(judge, (pair for each in cuts for pair in each.pairs))
     one.scores = {system: [] for system in one.asked}
     for (system, question, prediction), said in zip(answered, cuts, strict=True):

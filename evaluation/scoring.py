@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+from evaluation.cutting import Cut
 from evaluation.metrics import citations as judged
 from evaluation.metrics import lists, ranking, rouge, text
-from evaluation.metrics.citations import Pair, Span, Statement
+from evaluation.metrics.citations import Pair
 from evaluation.predictions import Prediction, names_of
 from evaluation.questions import Question
-from semiparametric.sentences import sentences
 
 Scores = dict[str, float]
 """Figures by the names of `catalogue`, each between 0 and 1; one that does not apply is not there."""
@@ -33,39 +33,6 @@ class Rules:
     rouge: bool = False
     paper_correct: Correct | None = None
     paper_lookups: Lookups = "answers"
-
-
-@dataclass(frozen=True)
-class Cut:
-    """An answer cut into what a judge is asked about; it takes milliseconds, so it is done once for each answer.
-
-    statements: its sentences with the passages that they cite.
-    grounding: passage and sentence of each judgement of the paper's grounding.
-    claims: the answer and each claim that a full answer entails.
-    """
-
-    statements: list[Statement]
-    grounding: list[Pair]
-    claims: list[Pair]
-
-    @property
-    def pairs(self) -> list[Pair]:
-        """All judgements that the figures of this answer depend on."""
-        return [*judged.needed(self.statements), *self.grounding, *self.claims]
-
-
-def cut(question: Question, prediction: Prediction) -> Cut:
-    """Cut an answer; one that is empty asks a judge nothing."""
-    said = prediction.answer or ""
-    if not said.strip():
-        return Cut([], [], [])
-    spans = _spans(prediction)
-    found = sentences(said) if spans else [said]  # where nothing is cited, nothing is supported, however it is cut
-    return Cut(
-        judged.statements_of(found, spans),
-        judged.grounding_pairs(found, spans),
-        [(said, claim) for claim in question.claims],
-    )
 
 
 def score(
@@ -216,9 +183,3 @@ def _paper_scores(
         if retrieval == 0:
             told["paper_correct_lookup_failed"] = correct
     return told
-
-
-def _spans(prediction: Prediction) -> list[Span]:
-    """Citations with their passages as ALCE shows them to a judge."""
-    shown = {one.id: f"Title: {one.title}\n{one.text}" for one in prediction.passages}
-    return [Span(one.start, one.end, shown.get(one.passage_id)) for one in prediction.citations]

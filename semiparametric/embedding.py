@@ -126,11 +126,15 @@ def tokenize_rendered(tokenizer: PreTrainedTokenizerBase, spec: PairSpec, texts:
     before, after = _frame(tokenizer)
     room = _room(spec, before, after)
     enough = spec.passage.max_tokens * _CHARACTERS_OF_A_TOKEN  # a text of megabytes is read only as far as it counts
-    rows = encode_texts(tokenizer, [text[:enough] for text in texts])
-    for number, text in enumerate(texts):
-        if len(text) > enough and len(rows[number]) <= room:
-            rows[number] = encode_texts(tokenizer, [text])[0]
-    return Tokens([before + ids[:room] + after for ids in rows], sum(len(ids) > room for ids in rows))
+    rows, cut = [], 0
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        some = texts[start : start + _TEXTS_AT_ONCE]
+        found = encode_texts(tokenizer, [text[:enough] for text in some])
+        for text, ids in zip(some, found, strict=True):
+            whole = encode_texts(tokenizer, [text])[0] if len(text) > enough and len(ids) <= room else ids
+            rows.append(before + whole[:room] + after)
+            cut += len(whole) > room
+    return Tokens(rows, cut)
 
 
 def tokenize_queries(tokenizer: PreTrainedTokenizerBase, spec: PairSpec, texts: Sequence[str]) -> list[list[int]]:
@@ -142,6 +146,9 @@ def tokenize_queries(tokenizer: PreTrainedTokenizerBase, spec: PairSpec, texts: 
     room = _room(spec, before, after)
     return [before + ids[max(len(ids) - room, 0) :] + after for ids in encode_texts(tokenizer, texts)]
 
+
+_TEXTS_AT_ONCE = 256
+"""A tokenizer keeps a hundred bytes of each token, cut off or not, until it has read all that it was given."""
 
 _CHARACTERS_OF_A_TOKEN = 64
 """More than the tokens of any text have on average, but for long runs of spaces and the like."""

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from evaluation.abstention import abstention
+from evaluation.cutting import cut_all
 from evaluation.judge import LexicalJudge, judgements
 from evaluation.predictions import Cited, Found, Prediction, Read
 from evaluation.questions import Question, question_of
-from evaluation.scoring import Rules, Scores, cut, score
+from evaluation.scoring import Rules, Scores, score
 from evaluation.slices import slice_of
 from semiparametric.formats import Example, Segment
 
@@ -35,7 +36,7 @@ def made(answer: str | None, *citations: tuple[str, Read], found: tuple[str, ...
 
 def scored(question: Question, prediction: Prediction, **rules: Any) -> Scores:
     judge = LexicalJudge()
-    said = cut(question, prediction)
+    (said,) = cut_all([(question, prediction)])
     known = judgements(judge, said.pairs)
     return score(question, prediction, Rules(**rules), (said, known), suffix=judge.suffix)
 
