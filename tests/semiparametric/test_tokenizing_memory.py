@@ -17,7 +17,8 @@ def kib(name):
 
 spec = PairSpec(control=ControlTokens(ret=1, cs=2, ce=3), dimension=32, passage=PassageForm(max_tokens=32))
 tokenizer = llama_tokenizer()
-texts = [f"{number} The keeper trims the lamp at dusk. " + "and writes it down, " * 60 for number in range(int(sys.argv[1]))]
+sentence = "The keeper trims the lamp at dusk " + "and writes it down, " * 60
+texts = [f"{number} {sentence}" for number in range(int(sys.argv[1]))]
 tokenize_rendered(tokenizer, spec, texts[:64])
 before = kib("VmHWM")
 tokens = tokenize_rendered(tokenizer, spec, texts)
