@@ -19,7 +19,7 @@ import typer
 
 from benchmarks.decoding import machine, spread
 from benchmarks.service_hangups import HangUps, run_hangups
-from benchmarks.service_http import IN_PROCESS, VLLM_OPTIONS, Measured, measure
+from benchmarks.service_http import IN_PROCESS, Measured, measure, options_of
 from benchmarks.service_index import RebuiltIndex
 from benchmarks.service_load import Load, run_load
 from benchmarks.service_scene import CLIENTS, SMALL, TOKENS, WHOLE, make_served_scene
@@ -167,7 +167,7 @@ def with_service(
 ) -> Result:
     """What a measurement gives that needs a running service."""
     options = ["--pair", str(pair), "--index", str(index), "--port", "0", "--threads", str(threads), "--watch-s", "0.5"]
-    for name, value in VLLM_OPTIONS.items() if engine == "vllm" else ():
+    for name, value in options_of(engine).items():
         options += ["--vllm", f"{name}={json.dumps(value)}"]
     with child_service([*options, "--engine", engine], folder / "log") as service:
         service.wait_until_ready()

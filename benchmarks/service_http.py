@@ -20,9 +20,6 @@ from service.resources import Resources, open_resources
 from service.schemas import GenerateResponse, TimingsResult
 from service.settings import ModelSettings
 
-VLLM_OPTIONS: dict[str, Any] = {"enforce_eager": True}
-"""Without compiling, which takes minutes on a CPU."""
-
 IN_PROCESS, HTTP_WHOLE, HTTP_STREAM = "in process", "HTTP", "HTTP, streamed"
 
 
@@ -63,6 +60,11 @@ class Measured:
 Ask = Callable[[Question], Awaitable[Asked]]
 
 
+def options_of(engine: str) -> dict[str, Any]:
+    """Options of vLLM, by their names: without compiling, which takes minutes on a CPU."""
+    return {"enforce_eager": True} if engine == "vllm" else {}
+
+
 async def measure(
     service: ChildService, scene: ServedScene, measured: Round, threads: int, engine: str
 ) -> dict[str, Measured]:
@@ -72,7 +74,7 @@ async def measure(
         index=(IndexFolder(scene.index),),
         threads=threads,
         engine=engine,
-        vllm=VLLM_OPTIONS if engine == "vllm" else {},
+        vllm=options_of(engine),
     )
     async with AsyncExitStack() as stack:
         resources = await stack.enter_async_context(open_resources(models, max_sessions=CLIENTS, queue=CLIENTS))

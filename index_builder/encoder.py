@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from index_builder.free_memory import give_back_free_memory
 from semiparametric.batching import Batch
 from semiparametric.embedding import embed_batches, token_batches, tokenize_rendered
 from semiparametric.errors import InputError
@@ -144,10 +145,16 @@ class ShardEncoder:
 
     def _encoded(self, prepared: _Prepared, on_passages: OnPassages) -> EncodedShard:
         job, plan = prepared.job, self._plan
+
+        def on_batch(count: int) -> None:
+            if plan.device == "cpu":  # batches are all of different shapes, and leave holes of different sizes
+                give_back_free_memory()
+            on_passages(count)
+
         try:
             with torch_threads(plan.threads):
                 encoded = embed_batches(
-                    self._embseq, prepared.batches, len(job.texts), dimension=plan.dimension, on_batch=on_passages
+                    self._embseq, prepared.batches, len(job.texts), dimension=plan.dimension, on_batch=on_batch
                 )
         except torch.OutOfMemoryError as error:
             raise InputError(

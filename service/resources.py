@@ -53,8 +53,8 @@ class Resources:
                     yield event
         finally:
             if timeline.usage is not None:  # it had a place in the engine
-                for observer in self.observers:
-                    observer.answered(version.name, timeline)
+                for observer in self.observers:  # in the loop's next turn: the answer's end is sent in this one
+                    asyncio.get_running_loop().call_soon(observer.answered, version.name, timeline)
 
     async def retrieve(
         self,

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
+import anyio
 from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
@@ -69,6 +70,7 @@ class EventStream(EventSourceResponse):
             sep="\n",
             send_timeout=_SEND_TIMEOUT_S,
         )
+        self._send_lock = anyio.Lock(fast_acquire=True)  # the library's own costs the end a turn of the loop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream; ASGI's interface of a response."""

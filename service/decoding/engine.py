@@ -45,7 +45,10 @@ class Session(Protocol):
     def decode(
         self, *, forbidden: frozenset[int], stop_ids: frozenset[int], max_tokens: int
     ) -> AsyncGenerator[int, None]:
-        """Yield every new token, the stop id included, then end. Forbidden ids are masked before sampling."""
+        """Yield every new token, the stop id included, then end. Forbidden ids are masked before sampling.
+
+        An engine may begin before the first token is read, so that its caller can do something else meanwhile.
+        """
         ...
 
     async def query_state(self) -> NDArray[np.float32]:

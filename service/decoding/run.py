@@ -1,7 +1,7 @@
 """One answer under way: does what the loop says and turns it into events."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from time import perf_counter
 
 import numpy as np
@@ -44,18 +44,19 @@ class Run:
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """All events of the answer, `DoneEvent` last."""
+        found: list[Event] = []  # told when the engine has what it needs to go on: sending them takes milliseconds
         while not isinstance(action := self.loop.next_action(), Finish):
             if isinstance(action, Decode):
-                async for event in self._decode(action):
+                async for event in self._decode(action, found):
                     yield event
+                found = []
             elif isinstance(action, LookUp):
-                found = await self._look_up()
-                if found:
-                    yield RetrievalEvent(found)
+                passages = await self._look_up()
+                found += [RetrievalEvent(passages)] if passages else []
             elif isinstance(action, Extend):
                 await self.session.truncate(action.keep)
                 await self.session.append(action.ids)
-        for event in self._end_segment():
+        for event in [*found, *self._end_segment()]:
             yield event
         yield DoneEvent(self._answer(action))
 
@@ -70,13 +71,15 @@ class Run:
             forwarded_tokens=self.session.forwarded_tokens,
         )
 
-    async def _decode(self, action: Decode) -> AsyncGenerator[Event, None]:
+    async def _decode(self, action: Decode, before: Sequence[Event]) -> AsyncGenerator[Event, None]:
+        """Events of a stretch of decoding, after those of `before`."""
         since = perf_counter()
         segment = SegmentTimes(since, self.draft.cited_id)
         self.timeline.steps.append(segment)
-        async for token in self.session.decode(
-            forbidden=action.forbidden, stop_ids=action.stop_ids, max_tokens=action.max_tokens
-        ):
+        tokens = self.session.decode(forbidden=action.forbidden, stop_ids=action.stop_ids, max_tokens=action.max_tokens)
+        for event in before:
+            yield event
+        async for token in tokens:
             since = self._waited(since)  # the engine goes on with the next one while this one is read and sent
             segment.tokens.append(since)
             if self.loop.take(token):

@@ -104,7 +104,10 @@ class Timeline:
 
 
 class Observer(Protocol):
-    """Somebody who counts or traces. Called when all is over, in the context of the request; must not raise."""
+    """Somebody who counts or traces. Called in the context of the request when all is over; must not raise.
+
+    Of an answer it is told in the turn of the loop after its end, so that nobody waits for it.
+    """
 
     def answered(self, index: str, timeline: Timeline) -> None:
         """An answer that had a place in the engine has ended, in whatever way."""

@@ -116,6 +116,22 @@ async def test_events_tell_the_answer_in_order(tiny_pair: Path, index: Path) -> 
         assert answer.timings.total >= answer.timings.prefill + answer.timings.decode + answer.timings.lookup > 0
 
 
+async def test_the_engine_goes_on_with_a_passage_while_its_lookup_is_told(tiny_pair: Path, index: Path) -> None:
+    gen = lively_gen(tiny_pair)
+    request = GenerationRequest(QUESTIONS[0], retrieval="first", max_new_tokens=8)
+    with Store.open(index) as store:
+        async with running_engine(gen) as engine:
+            timeline = Timeline()
+            async with aclosing(generate(engine, store, gen.codec, request, timeline=timeline)) as events:
+                assert isinstance(await anext(events), RetrievalEvent)
+                told = perf_counter()
+                await asyncio.sleep(1)  # whoever sends it takes his time
+                async for _ in events:
+                    pass
+    (segment,) = [step for step in timeline.steps if isinstance(step, SegmentTimes)][:1]
+    assert segment.tokens[0] < told + 0.9  # the engine had the first token long before anybody asked for it
+
+
 async def test_times_are_the_engines_however_slowly_an_answer_is_read(tiny_pair: Path) -> None:
     gen = lively_gen(tiny_pair)
     request, timeline = GenerationRequest(QUESTIONS[0], retrieval="never", max_new_tokens=16), Timeline()

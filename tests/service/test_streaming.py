@@ -9,12 +9,13 @@ import pytest
 from starlette.types import Message
 
 from service import examples
-from service.decoding.answer import Answer
-from service.decoding.events import Event, TokenEvent
+from service.decoding.answer import Answer, Timings, Usage
+from service.decoding.events import DoneEvent, Event, TokenEvent
 from service.schemas import GenerateResponse
 from service.streaming import AnswerStream
 
 SCOPE: dict[str, Any] = {"type": "http", "method": "POST"}
+ANSWER = Answer("word", [], [], [], "stop", Usage(1, 0, 1, 0, 1), Timings())
 
 
 class Events:
@@ -108,3 +109,28 @@ async def test_a_cancelled_stream_stops_the_events() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert events.closed
+
+
+async def test_the_end_of_a_stream_follows_its_last_event_in_the_same_turn_of_the_loop() -> None:
+    turn, sent = 0, []
+
+    async def count() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+
+    async def last() -> AsyncGenerator[Event, None]:
+        yield DoneEvent(ANSWER)
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            sent.append((turn, message["body"]))
+
+    events = last()
+    await AnswerStream(TokenEvent("word"), events, finish, request_id="r", timeout_s=60)(SCOPE, never, send)
+    counting.cancel()
+    assert [body.split(b"\n")[0] for _, body in sent] == [b"event: token", b"event: done", b""]
+    assert sent[1][0] == sent[2][0]

@@ -166,14 +166,17 @@ class _Session:
         """Tokens the model computed for this session so far."""
         return self._row.forwarded
 
-    async def decode(
+    def decode(
         self, *, forbidden: frozenset[int], stop_ids: frozenset[int], max_tokens: int
     ) -> AsyncGenerator[int, None]:
-        """Yield every new token, the stop id included, then end."""
+        """Yield every new token, the stop id included, then end. The engine begins at once, read or not."""
         room = self._engine.context_length - self._length
         if not 0 < max_tokens <= room:
             raise InputError(f"{max_tokens} new tokens are asked for where {room} fit")
         self._order(partial(self._engine.batch.aim, self._row, DecodeGoal(forbidden, stop_ids, max_tokens)))
+        return self._decoded()
+
+    async def _decoded(self) -> AsyncGenerator[int, None]:
         ended = False
         while not ended:
             output = await self._next()
