@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from types import FrameType
 
 import uvicorn
+import uvloop
 
 from service.app import create_app
 from service.draining import Draining
@@ -34,8 +35,10 @@ def serve(settings: ServeSettings) -> None:
     """
     log_as_json()
     listener = check_and_bind(settings)
-    with listener:
-        asyncio.run(_serve(settings, listener))
+    # uvloop sends what a turn wrote at the turn's end, and keeps the interpreter's lock meanwhile. asyncio's own loop
+    # lends the lock to the engine for each event of each stream, and waits up to half a millisecond to have it back.
+    with listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, listener))
 
 
 async def _serve(settings: ServeSettings, listener: socket.socket) -> None:

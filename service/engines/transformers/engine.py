@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -143,8 +143,20 @@ class TransformersEngine:
             session.fail(error)
 
     def _deliver(self, outcome: Outcome) -> None:
-        """Hand out what a step brought, first to those who ended a stretch: a lookup or a reader waits for that."""
-        for row, output in sorted(outcome.outputs.items(), key=lambda each: not each[1].ended):
+        """Hand out what a step brought, first to those who ended a stretch: a lookup or a reader waits for that.
+
+        The others have theirs a turn of the loop later, when what those had to send has left.
+        """
+        ended = {row: output for row, output in outcome.outputs.items() if output.ended}
+        others = {row: output for row, output in outcome.outputs.items() if not output.ended}
+        self._hand_out(ended)
+        if ended:
+            asyncio.get_running_loop().call_soon(self._hand_out, others)
+        else:
+            self._hand_out(others)
+
+    def _hand_out(self, outputs: Mapping[Row, Output]) -> None:
+        for row, output in outputs.items():
             session = self._sessions.get(row)
             if session is not None:
                 session.inbox.put_nowait(output)
