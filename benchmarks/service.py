@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
-LIBRARIES = ("torch", "fastapi", "starlette", "uvicorn", "sse-starlette", "httpx")
+LIBRARIES = ("torch", "fastapi", "starlette", "uvicorn", "uvloop", "sse-starlette")
 ADDED_MS, OF_IN_PROCESS = 5.0, 0.95  # targets
 GROWTH_MB = 16.0  # what an allocator may still take after a quarter of the time
 
