@@ -28,7 +28,9 @@ from numpy.typing import NDArray
 from benchmarks.decoding import machine, spread
 from benchmarks.index_encoding_sides import SIDES, Ours, Work, make_pair
 from benchmarks.training import matrix_rate
+from index_builder.devices import resolved_batch_tokens
 from index_builder.encoding import EncodingReport
+from index_builder.encoding_settings import EncodingSettings
 from semiparametric.pair import load_embseq
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers")
@@ -46,7 +48,9 @@ def main(
     count: Annotated[int, typer.Option(help="Passages of each corpus.")] = 2000,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16, for all sides.")] = "float32",
-    batch_tokens: Annotated[int, typer.Option(help="Tokens of a batch, but of the authors' way.")] = 8192,
+    batch_tokens: Annotated[
+        int | None, typer.Option(help="Tokens of a batch, but of the authors' way; if none, our default.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="Threads of torch, for all sides.")] = 1,
     rounds: Annotated[int, typer.Option(help="Runs of each side.")] = 3,
     processor_time: Annotated[
@@ -59,7 +63,8 @@ def main(
     logging.disable(logging.INFO)
     torch.set_num_threads(threads)
     clock = process_time if processor_time else perf_counter
-    works = [Work(path, count, device, dtype, batch_tokens) for path in corpus]
+    at_once = resolved_batch_tokens(EncodingSettings(batch_tokens=batch_tokens), device)
+    works = [Work(path, count, device, dtype, at_once) for path in corpus]
     if peak_of:
         typer.echo(json.dumps(peak_here(peak_of, works[0])))
         return

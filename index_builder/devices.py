@@ -16,12 +16,14 @@ class Devices:
     dtype: What is computed in there, float32 or bfloat16.
     threads: Of each process.
     kind: What a shard's bytes depend on, whichever of the devices makes it.
+    batch_tokens: Encoded at once.
     """
 
     names: tuple[str, ...]
     dtype: str
     threads: int
     kind: str
+    batch_tokens: int
 
 
 def find_devices(settings: EncodingSettings) -> Devices:
@@ -42,7 +44,8 @@ def find_devices(settings: EncodingSettings) -> Devices:
     on_cpu = names[0].startswith("cpu")
     threads = settings.encoding_threads or max(torch.get_num_threads() // (len(names) if on_cpu else 1), 1)
     kind = f"{kinds[names[0]]}, {threads} threads" if on_cpu else kinds[names[0]]
-    return Devices(tuple(names), resolved_dtype(settings.dtype, names[0]), threads, kind)
+    dtype, batch_tokens = resolved_dtype(settings.dtype, names[0]), resolved_batch_tokens(settings, names[0])
+    return Devices(tuple(names), dtype, threads, kind, batch_tokens)
 
 
 def resolved_dtype(dtype: str, device: str) -> str:
@@ -50,6 +53,11 @@ def resolved_dtype(dtype: str, device: str) -> str:
     if dtype != "auto":
         return dtype
     return "bfloat16" if device.startswith("cuda") else "float32"
+
+
+def resolved_batch_tokens(settings: EncodingSettings, device: str) -> int:
+    """What the settings say; else enough to fill a GPU, or as few as stay in a CPU's cache."""
+    return settings.batch_tokens or (8192 if device.startswith("cuda") else 1024)
 
 
 def cpu_kind() -> str:

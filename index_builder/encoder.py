@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,13 +169,17 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def constant_memory(plan: EncoderPlan) -> AbstractContextManager[None]:
+@contextmanager
+def constant_memory(plan: EncoderPlan) -> Iterator[None]:
     """Compute without what keeps memory for each new shape of a batch, where there is another way.
 
     oneDNN keeps a primitive for each of the last thousand shapes: tens of MB, and holes of hundreds among them. It is
     needed for half precision, and 3 % faster at most for floats.
     """
+    before = torch.backends.mkldnn.set_flags()[0]
     if plan.device == "cpu" and plan.dtype == "float32":
-        found: AbstractContextManager[None] = torch.backends.mkldnn.flags(enabled=False)
-        return found
-    return nullcontext()
+        torch.backends.mkldnn.set_flags(_enabled=False)
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.set_flags(_enabled=before)

@@ -85,7 +85,7 @@ def shard_inputs(settings: BuildSettings, spec: PairSpec, corpus: CorpusSummary)
         count=corpus.count,
         dimension=spec.served_dimension(settings.dimension),
         shard_passages=settings.shard_passages,
-        batch_tokens=settings.batch_tokens,
+        batch_tokens=devices.batch_tokens,
         device=devices.kind,
         dtype=devices.dtype,
         libraries={name: version(name) for name in ENCODING_LIBRARIES},
@@ -157,7 +157,7 @@ def _plan(settings: BuildSettings, devices: Devices, device: str) -> EncoderPlan
         device=device,
         dtype=devices.dtype,
         threads=devices.threads,
-        batch_tokens=settings.batch_tokens,
+        batch_tokens=devices.batch_tokens,
         dimension=settings.dimension,
     )
 

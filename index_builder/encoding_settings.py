@@ -10,7 +10,11 @@ from semiparametric.settings import Settings
 class EncodingSettings(Settings):
     """Where Embseq runs, and in what portions."""
 
-    batch_tokens: int = Field(default=8192, ge=1, description="Tokens encoded at once, padding included.")
+    batch_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens encoded at once, padding included; if none, 8192 on GPUs, 1024 on a CPU.",
+    )
     shard_passages: int = Field(
         default=4096,
         ge=1,

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from index_builder.devices import Devices, cpu_kind, resolved_dtype
+from index_builder.devices import Devices, cpu_kind, resolved_batch_tokens, resolved_dtype
 from index_builder.encoder import Counts, EncoderPlan, OnPassages, ShardEncoder, ShardJob
 from index_builder.encoding_settings import EncodingSettings
 from index_builder.shards import Shards
@@ -60,7 +60,8 @@ def find_actors(settings: EncodingSettings) -> Devices:
         raise InputError(f"{workers} actors on {gpus} GPUs", where="--workers", remedy=f"Name {gpus} at the most")
     threads = settings.encoding_threads or torch.get_num_threads()
     kind = f"{cpu_kind()}, {threads} threads" if device == "cpu" else "GPUs of Ray's cluster"
-    return Devices((device,) * workers, resolved_dtype(settings.dtype, device), threads, kind)
+    dtype, batch_tokens = resolved_dtype(settings.dtype, device), resolved_batch_tokens(settings, device)
+    return Devices((device,) * workers, dtype, threads, kind, batch_tokens)
 
 
 def encode_with_ray(

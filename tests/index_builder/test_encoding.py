@@ -179,6 +179,7 @@ def test_devices_of_a_cpu() -> None:
     assert alone.kind.endswith(", 3 threads")
     two = find_devices(EncodingSettings(device="cpu, cpu", dtype="bfloat16", encoding_threads=3))
     assert (two.names, two.dtype, two.kind) == (("cpu", "cpu"), "bfloat16", alone.kind)
+    assert (alone.batch_tokens, find_devices(EncodingSettings(batch_tokens=77)).batch_tokens) == (1024, 77)
 
 
 @pytest.mark.parametrize(
