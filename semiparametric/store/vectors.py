@@ -31,7 +31,6 @@ EXACT_CANDIDATES = 4096
 """Up to so many candidate rows are compared one by one: exact, and faster than a walk that rejects most it meets."""
 
 _BLOCK = 65536  # vectors compared at once in an exact comparison
-_RESCORED = 16384  # vectors fetched at once to compare candidates again
 _REMEDY = "Build the index again"
 
 
@@ -194,14 +193,10 @@ class VectorIndex:
         return Nearest(nearest.scores[:, :k], nearest.rows[:, :k])
 
     def _scores(self, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The inner products of each query with the vectors of its own rows; -inf at row -1. `float32[n, k]`."""
+        """The inner products of each query with the kept vectors of its own rows; -inf at row -1. `float32[n, k]`."""
         scores = np.empty(rows.shape, np.float32)
-        step = max(1, _RESCORED // rows.shape[1])
-        for start in range(0, len(rows), step):
-            some = slice(start, start + step)
-            vectors = self._vectors(np.maximum(rows[some], 0).ravel()).reshape(*rows[some].shape, -1)
-            scores[some] = (vectors @ queries[some, :, None])[..., 0]
-        scores[rows < 0] = -np.inf
+        places = map(faiss.swig_ptr, (scores, queries, self._exact, rows))  # read where they are mapped, never copied
+        faiss.fvec_inner_products_by_idx(*places, self._dimension, *rows.shape)
         return scores
 
     def _completed(self, nearest: Nearest, queries: NDArray[np.float32], rows: NDArray[np.int64] | None) -> Nearest:
