@@ -194,7 +194,7 @@ class VectorIndex:
 
     def _scores(self, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The inner products of each query with the kept vectors of its own rows; -inf at row -1. `float32[n, k]`."""
-        scores = np.empty(rows.shape, np.float32)
+        scores = np.full(rows.shape, -np.inf, np.float32)
         places = map(faiss.swig_ptr, (scores, queries, self._exact, rows))  # read where they are mapped, never copied
         faiss.fvec_inner_products_by_idx(*places, self._dimension, *rows.shape)
         return scores
