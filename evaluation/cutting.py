@@ -13,7 +13,7 @@ from evaluation.metrics import citations as judged
 from evaluation.metrics.citations import Pair, Span, Statement
 from evaluation.predictions import Prediction
 from evaluation.questions import Question
-from semiparametric.sentences import sentences_of_each
+from semiparametric.sentences import sentences
 
 logger = logging.getLogger(__name__)
 
@@ -70,12 +70,11 @@ def _sentences_of_each(texts: Sequence[str]) -> list[list[str]]:
     """In as many processes as there are cores, if there is enough to do for each."""
     worth = sum(map(len, texts)) // _WORTH_A_PROCESS
     if worth < 2:
-        return sentences_of_each(texts)
+        return list(map(sentences, texts))
     try:
         from loky import ProcessPoolExecutor, cpu_count
     except ImportError:
         logger.warning("sentences are cut on one core: loky is not installed (pip install 'cosup[eval]')")
-        return sentences_of_each(texts)
-    parts = [texts[start : start + _AT_ONCE] for start in range(0, len(texts), _AT_ONCE)]
+        return list(map(sentences, texts))
     with ProcessPoolExecutor(min(cpu_count(), worth)) as executor:
-        return [found for part in executor.map(sentences_of_each, parts) for found in part]
+        return list(executor.map(sentences, texts, chunksize=_AT_ONCE))

@@ -6,7 +6,6 @@ the text holds with their full stop, and not at all for text that leaves nothing
 """
 
 import re
-from collections.abc import Sequence
 
 from pysbd.lang.english import English
 from pysbd.processor import Processor
@@ -30,11 +29,6 @@ def sentences(text: str) -> list[str]:
         found += whole
         start += sum(map(len, whole))
     return found + _split(text[start:])
-
-
-def sentences_of_each(texts: Sequence[str]) -> list[list[str]]:
-    """The sentences of each of the texts."""
-    return [sentences(text) for text in texts]
 
 
 def _split(text: str) -> list[str]:
