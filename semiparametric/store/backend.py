@@ -1,7 +1,6 @@
 """What a store asks of whatever holds its vectors: one part's search and reading, in arrays."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -15,8 +14,7 @@ class Hit(NamedTuple):
     score: float
 
 
-@dataclass(frozen=True)
-class Nearest:
+class Nearest(NamedTuple):
     """The results of a search as arrays, so that a lookup costs little beside the search itself."""
 
     scores: NDArray[np.float32]
@@ -25,10 +23,35 @@ class Nearest:
     rows: NDArray[np.int64]
     """`int64[n, k]`; -1 where there are fewer."""
 
-    @cached_property
+    @property
     def is_full(self) -> bool:
         """Whether every query has as many rows as it may have; `k` is at least 1."""
-        return min(self.rows[:, -1].tolist(), default=0) >= 0
+        return -1 not in self.rows[:, -1].tolist()
+
+
+def best_of(scores: NDArray[np.float32], rows: NDArray[np.int64], top_k: int) -> Nearest:
+    """The best of what was found for each query, the lower row first among equals.
+
+    Args:
+        scores: `float32[n, m]`, -inf where nothing was found.
+        rows: `int64[n, m]`.
+        top_k: Results for each query; all `m` where there are fewer.
+    """
+    order = np.lexsort((rows, -scores), axis=1)[:, :top_k]
+    if len(order) > 1:  # as places in the arrays laid flat: taking along an axis costs more than ordering a few
+        order += np.arange(len(order))[:, None] * scores.shape[1]
+    return Nearest(scores.take(order), rows.take(order))
+
+
+def merged(found: Sequence[Nearest], top_k: int) -> Nearest:
+    """The best of several results, at least one, for the same queries; see `best_of`."""
+    scores = np.concatenate([nearest.scores for nearest in found], axis=1)
+    return best_of(scores, np.concatenate([nearest.rows for nearest in found], axis=1), top_k)
+
+
+def nothing(queries: int) -> Nearest:
+    """No result for any of the queries."""
+    return Nearest(np.empty((queries, 0), np.float32), np.empty((queries, 0), np.int64))
 
 
 class Vectors(Protocol):

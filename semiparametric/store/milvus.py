@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiparametric.errors import InputError, StoreError
-from semiparametric.store.backend import Nearest
+from semiparametric.store.backend import Nearest, best_of, merged
 from semiparametric.store.milvus_client import (
     CALL_SECONDS,
     ROW,
@@ -185,7 +185,7 @@ class MilvusVectors:
             for number, answer in enumerate(answers, start):
                 found.rows[number, : len(answer)] = answer.ids
                 found.scores[number, : len(answer)] = answer.distances
-        return _best(found, limit)
+        return best_of(found.scores, found.rows, limit)
 
     def _call(self, call: Callable[..., Any], **given: Any) -> Any:
         return while_loaded(self._client, self._collection, call, **given)
@@ -212,13 +212,13 @@ class MilvusVectors:
         allowed = np.zeros(self._count + 1, bool)  # the last one stands for row -1, which is none
         allowed[candidates] = True
         found = self._ask(queries, limit, "")
-        found = _best(_masked(found, allowed[found.rows]), top_k)
+        found = _among(found, allowed[found.rows], top_k)
         short = np.flatnonzero((found.rows < 0).any(axis=1))
         if not len(short):
             return found
         best = _empty(len(short), top_k)
         for expression in self._expressions(candidates, allowed):
-            best = _merged(best, self._ask(queries[short], top_k, expression), top_k)
+            best = merged([best, self._ask(queries[short], top_k, expression)], top_k)
         found.rows[short], found.scores[short] = best.rows, best.scores
         return found
 
@@ -248,7 +248,7 @@ class MilvusVectors:
         for start in range(0, len(rows), step):
             block = rows[start : start + step]
             scores = queries @ self.reconstruct(block).T
-            best = _merged(best, Nearest(scores, np.broadcast_to(block, scores.shape)), top_k)
+            best = merged([best, Nearest(scores, np.broadcast_to(block, scores.shape))], top_k)
         return best
 
     def _check(self, queries: NDArray[np.float32], top_k: int, rows: NDArray[np.int64] | None) -> None:
@@ -275,17 +275,6 @@ def _empty(count: int, top_k: int) -> Nearest:
     return Nearest(np.full((count, top_k), -np.inf, np.float32), np.full((count, top_k), -1, np.int64))
 
 
-def _masked(found: Nearest, keep: NDArray[np.bool_]) -> Nearest:
-    """Without the results that `keep[n, k]` denies."""
-    return Nearest(np.where(keep, found.scores, np.float32(-np.inf)), np.where(keep, found.rows, -1))
-
-
-def _merged(left: Nearest, right: Nearest, top_k: int) -> Nearest:
-    scores = np.concatenate([left.scores, right.scores], axis=1)
-    return _best(Nearest(scores, np.concatenate([left.rows, right.rows], axis=1)), top_k)
-
-
-def _best(found: Nearest, top_k: int) -> Nearest:
-    """The best of each query, the lower row first among equals."""
-    order = np.lexsort((found.rows, -found.scores), axis=1)[:, :top_k]
-    return Nearest(np.take_along_axis(found.scores, order, axis=1), np.take_along_axis(found.rows, order, axis=1))
+def _among(found: Nearest, keep: NDArray[np.bool_], top_k: int) -> Nearest:
+    """The best results that `keep[n, m]` does not deny."""
+    return best_of(np.where(keep, found.scores, np.float32(-np.inf)), np.where(keep, found.rows, -1), top_k)

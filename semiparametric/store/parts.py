@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from semiparametric.store.backend import Nearest, Vectors
+from semiparametric.store.backend import Nearest, Vectors, merged, nothing
 from semiparametric.store.index_plan import IndexPlan
 from semiparametric.store.manifest import Manifest, VectorPart
 from semiparametric.store.vectors import Indexed, VectorIndex
@@ -60,7 +60,7 @@ class Parts:
             if self._pool is not None and number < self._shards
         ]
         found = [self._search(number, queries, top_k, inside) for number, inside in tasks if number >= self._shards]
-        return merged([*(future.result() for future in waiting), *found], len(queries), top_k)
+        return merged([nothing(len(queries)), *(future.result() for future in waiting), *found], top_k)
 
     def _tasks(self, rows: NDArray[np.int64] | None) -> Sequence[tuple[int, NDArray[np.int64] | None]]:
         """The parts to search, each with its own candidates."""
@@ -140,15 +140,6 @@ def open_vectors(part: VectorPart, index: Indexed, folder: Path, deleted: NDArra
         )
     exact = None if part.exact is None else folder / part.exact
     return VectorIndex(folder / str(part.file), index, deleted=deleted, exact=exact)
-
-
-def merged(found: Sequence[Nearest], queries: int, top_k: int) -> Nearest:
-    """The best of several results for the same queries, the lower row first among equals."""
-    none = Nearest(np.empty((queries, 0), np.float32), np.empty((queries, 0), np.int64))
-    scores = np.concatenate([none.scores, *(nearest.scores for nearest in found)], axis=1)
-    rows = np.concatenate([none.rows, *(nearest.rows for nearest in found)], axis=1)
-    order = np.lexsort((rows, -scores), axis=1)[:, :top_k]
-    return Nearest(np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1))
 
 
 def shard_threads(shards: int) -> ThreadPoolExecutor:

@@ -1,6 +1,7 @@
 """The store as the service sees it: one version, read-only, memory-mapped."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -16,6 +17,8 @@ from semiparametric.store.manifest import Manifest, read_manifest
 from semiparametric.store.parts import Parts, open_parts
 from semiparametric.store.passages import PassageTable
 from semiparametric.store.tombstones import read_deleted
+
+_hit = partial(tuple.__new__, Hit)  # of (row, score), in half the time of calling `Hit`
 
 
 class StoredPassage(NamedTuple):
@@ -111,7 +114,7 @@ class Store:
         found = self._vectors.search(queries, top_k, rows=candidates)
         lists = zip(found.rows.tolist(), found.scores.tolist(), strict=True)
         if found.is_full:
-            return [list(map(Hit, rows, scores)) for rows, scores in lists]
+            return [list(map(_hit, zip(*each, strict=True))) for each in lists]
         return [[Hit(row, score) for row, score in zip(*each, strict=True) if row >= 0] for each in lists]
 
     def passage(self, row: int) -> Passage:

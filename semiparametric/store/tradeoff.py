@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from semiparametric.store.backend import Nearest
+from semiparametric.store.backend import Nearest, merged
 from semiparametric.store.index_plan import IndexPlan
 from semiparametric.store.index_structure import HNSW_EF_SEARCH
 from semiparametric.store.index_summary import IndexSummary, Measured
@@ -104,17 +104,12 @@ def measure(parts: Sequence[VectorIndex], value: int | None, sample: Sample, blo
 
 def search_parts(parts: Sequence[VectorIndex], queries: NDArray[np.float32], top_k: int, value: int | None) -> Nearest:
     """What all parts find together, with one value of the search setting."""
-    scores, rows, start = [], [], 0
+    found, start = [], 0
     for part in parts:
-        found = part.search(queries, top_k, effort=value)
-        scores.append(found.scores)
-        rows.append(np.where(found.rows < 0, -1, found.rows + start))
+        nearest = part.search(queries, top_k, effort=value)
+        found.append(Nearest(nearest.scores, np.where(nearest.rows < 0, -1, nearest.rows + start)))
         start += len(part)
-    if len(parts) == 1:
-        return Nearest(scores[0], rows[0])
-    all_scores, all_rows = np.concatenate(scores, axis=1), np.concatenate(rows, axis=1)
-    best = np.lexsort((all_rows, -all_scores), axis=1)[:, :top_k]
-    return Nearest(np.take_along_axis(all_scores, best, axis=1), np.take_along_axis(all_rows, best, axis=1))
+    return found[0] if len(found) == 1 else merged(found, top_k)
 
 
 def _found(

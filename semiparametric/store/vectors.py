@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiparametric.errors import InputError, StoreError
-from semiparametric.store.backend import Hit, Nearest
+from semiparametric.store.backend import Hit, Nearest, best_of, merged, nothing
 from semiparametric.store.index_structure import (
     core,
     greatest_effort,
@@ -126,7 +126,7 @@ class VectorIndex:
         allowed = self._live_count if rows is None else len(rows)
         k = min(top_k, allowed)
         if not k:
-            return _padded(_nothing(len(queries)), top_k)
+            return _padded(nothing(len(queries)), top_k)
         if rows is None:
             rows = self._live
             nearest = (
@@ -189,15 +189,10 @@ class VectorIndex:
         scores, rows = self._index.search(queries, fetched, params=parameters)
         if self._rescore == 1:
             return _ordered(scores, rows)
-        nearest = _ordered(self._scores(queries, rows), rows)
-        return Nearest(nearest.scores[:, :k], nearest.rows[:, :k])
-
-    def _scores(self, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The inner products of each query with the kept vectors of its own rows; -inf at row -1. `float32[n, k]`."""
-        scores = np.full(rows.shape, -np.inf, np.float32)
+        scores.fill(-np.inf)  # of what the walk did not find
         places = map(faiss.swig_ptr, (scores, queries, self._exact, rows))  # read where they are mapped, never copied
         faiss.fvec_inner_products_by_idx(*places, self._dimension, *rows.shape)
-        return scores
+        return best_of(scores, rows, k)
 
     def _completed(self, nearest: Nearest, queries: NDArray[np.float32], rows: NDArray[np.int64] | None) -> Nearest:
         """Where a walk ended before it had met enough rows, all that it may give are compared."""
@@ -211,13 +206,11 @@ class VectorIndex:
 
     def _compare(self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64]) -> Nearest:
         """Inner products with each of the rows, in blocks of bounded memory."""
-        best = _nothing(len(queries))
+        best = nothing(len(queries))
         for start in range(0, len(rows), _BLOCK):
             block = rows[start : start + _BLOCK]
-            scores = np.concatenate([best.scores, queries @ self._vectors(block).T], axis=1)
-            numbers = np.concatenate([best.rows, np.broadcast_to(block, (len(queries), len(block)))], axis=1)
-            order = np.lexsort((numbers, -scores), axis=1)[:, :k]
-            best = Nearest(np.take_along_axis(scores, order, axis=1), np.take_along_axis(numbers, order, axis=1))
+            scores = queries @ self._vectors(block).T
+            best = merged([best, Nearest(scores, np.broadcast_to(block, scores.shape))], k)
         return best
 
     def _vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -239,7 +232,8 @@ class VectorIndex:
                 f"queries have the shape {list(queries.shape)}, the index wants [n, {self._dimension}]",
                 remedy="Use the pair that the index was built with",
             )
-        if not math.isfinite(np.vdot(queries, queries)) and not np.isfinite(queries).all():  # the first takes a third
+        numbers = queries.ravel()
+        if not math.isfinite(numbers.dot(numbers)) and not np.isfinite(queries).all():  # the first takes a quarter
             raise InputError("a query holds NaN or infinity", remedy="Check the pair's weights")
         if rows is not None and len(rows) and not 0 <= rows[0] <= rows[-1] < self._count:
             outside = rows[0] if rows[0] < 0 else rows[-1]
@@ -295,13 +289,7 @@ def _ordered(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> Nearest:
     """Best first; faiss leaves the order of equal scores open."""
     if all(all(map(gt, line, line[1:])) for line in scores.tolist()):  # as numbers, few are faster than as arrays
         return Nearest(scores, rows)
-    scores = np.where(rows < 0, np.float32(-np.inf), scores)
-    order = np.lexsort((rows, -scores), axis=1)
-    return Nearest(np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1))
-
-
-def _nothing(queries: int) -> Nearest:
-    return Nearest(np.empty((queries, 0), np.float32), np.empty((queries, 0), np.int64))
+    return best_of(np.where(rows < 0, np.float32(-np.inf), scores), rows, rows.shape[1])
 
 
 def _padded(nearest: Nearest, top_k: int) -> Nearest:
