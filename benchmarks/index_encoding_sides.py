@@ -66,7 +66,7 @@ class Ours:
     def __init__(self, pair: Path, work: "Work") -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="cosup-ours-"))
         values: dict[str, Any] = {"pair": pair, "corpus": [self._folder], "out": self._folder}
-        values |= {"device": work.device, "dtype": work.dtype, "batch_tokens": work.batch_tokens}
+        values |= {"device": work.device, "dtype": work.our_dtype, "batch_tokens": work.batch_tokens}
         self._settings = BuildSettings.resolve(values)
         self._spec = read_spec(pair)
         self._corpus = write_passages(self._folder / "passages.arrow", work.passages())
@@ -161,7 +161,8 @@ class Work:
     corpus: The file.
     count: Passages of it, from its beginning.
     device: cpu or cuda.
-    dtype: What all sides compute in.
+    dtype: What all sides but ours compute in.
+    our_dtype: What ours computes in.
     batch_tokens: Tokens of a batch, but of the authors' way.
     """
 
@@ -169,6 +170,7 @@ class Work:
     count: int
     device: str
     dtype: str
+    our_dtype: str
     batch_tokens: int
 
     def passages(self) -> Iterator[Passage]:

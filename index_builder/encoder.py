@@ -1,5 +1,6 @@
 """Shards made from their passages: the same for every engine, in this process, in a worker's or in a cluster's."""
 
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from semiparametric.batching import Batch
 from semiparametric.embedding import embed_batches, token_batches, tokenize_rendered
 from semiparametric.errors import InputError
 from semiparametric.pair import load_embseq
+
+FEW_PRIMITIVES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16", "LRU_CACHE_CAPACITY": "16"}
+"""How many oneDNN and torch's layer above it keep; each reads its own when it is first used in a process."""
 
 OnPassages = Callable[[int], None]
 """Is told how many more passages are encoded."""
@@ -173,9 +177,12 @@ def torch_threads(count: int) -> Iterator[None]:
 def constant_memory(plan: EncoderPlan) -> Iterator[None]:
     """Compute without what keeps memory for each new shape of a batch, where there is another way.
 
-    oneDNN keeps a primitive for each of the last thousand shapes: tens of MB, and holes of hundreds among them. It is
-    needed for half precision, and 3 % faster at most for floats.
+    oneDNN keeps a primitive for each of the last thousand shapes: a hundred MB, and holes of hundreds among them. Half
+    precision needs it, so there it is to keep few; floats it computes 3 % faster at most.
     """
+    if plan.device == "cpu":
+        for name, capacity in FEW_PRIMITIVES.items():
+            os.environ.setdefault(name, capacity)
     before = torch.backends.mkldnn.set_flags()[0]
     if plan.device == "cpu" and plan.dtype == "float32":
         torch.backends.mkldnn.set_flags(_enabled=False)

@@ -22,7 +22,7 @@ class Mallinfo(ctypes.Structure):
 mallinfo2 = ctypes.CDLL(None).mallinfo2
 mallinfo2.restype = Mallinfo
 
-encoder = ShardEncoder(EncoderPlan(Path(sys.argv[1]), "cpu", "float32", 1, 512, None))
+encoder = ShardEncoder(EncoderPlan(Path(sys.argv[1]), "cpu", sys.argv[2], 1, 512, None))
 
 def encode(least, most):
     for length in range(least, most):
@@ -37,9 +37,9 @@ print((mallinfo2().uordblks - before) // 1024)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is in use is asked of glibc")
-def test_batches_of_new_shapes_leave_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_batches_of_new_shapes_leave_nothing_behind(tmp_path: Path, dtype: str) -> None:
     save_pair_of(tmp_path / "pair", "projected")  # its Embseq is a BERT
-    done = subprocess.run(
-        [sys.executable, "-c", ENCODE, str(tmp_path / "pair")], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", ENCODE, str(tmp_path / "pair"), dtype]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 500  # KiB, of 96 shapes: more than 2 MB where oneDNN keeps its primitives
