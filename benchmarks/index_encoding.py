@@ -90,9 +90,8 @@ def measure(
     sides = {name: side(pair, work) for name, side in SIDES.items()}
     for side in sides.values():
         side.run()
-    compare(
-        {name: side.vectors() for name, side in sides.items()}, max(TOLERANCE[work.dtype], TOLERANCE[work.our_dtype])
-    )
+    tolerance = max(TOLERANCE[work.dtype], TOLERANCE[work.our_dtype])
+    compare({name: side.vectors() for name, side in sides.items()}, tolerance)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():

@@ -23,10 +23,7 @@ from index_builder.corpus import read_corpus
 from index_builder.reading import Reading
 from index_builder.splitting import by_words
 from semiparametric.errors import InputError
-
-def kib(name):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+from tests.memory import kib
 
 before = kib("VmHWM")
 try:

@@ -5,15 +5,11 @@ import sys
 
 READ = """
 import sys
-from pathlib import Path
 from semiparametric.control import ControlTokens
 from semiparametric.embedding import tokenize_rendered
 from semiparametric.spec import PairSpec, PassageForm
+from tests.memory import kib
 from tests.semiparametric.tokenizer_kinds import llama_tokenizer
-
-def kib(name):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 spec = PairSpec(control=ControlTokens(ret=1, cs=2, ce=3), dimension=32, passage=PassageForm(max_tokens=32))
 tokenizer = llama_tokenizer()
