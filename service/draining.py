@@ -1,7 +1,8 @@
 """The end of a running service: not ready at once, then no new questions, and over when the running ones have ended."""
 
+import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 
 from starlette.datastructures import MutableHeaders
@@ -71,12 +72,15 @@ class DrainGate:
     """Counts requests in flight, refuses new ones when the time has come, and has clients leave their connections.
 
     A client that keeps its connection would go on asking a service that is about to end, however many others there are.
+    One that still sends when its connection is closed sees a reset in place of the answer: so its body is taken first,
+    for `body_s` seconds at the most.
     """
 
-    def __init__(self, app: ASGIApp, *, draining: Draining, retry_after_s: int) -> None:
+    def __init__(self, app: ASGIApp, *, draining: Draining, retry_after_s: int, body_s: float = 2.0) -> None:
         self.app = app
         self.draining = draining
         self.retry_after_s = retry_after_s
+        self.body_s = body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's interface of an app."""
@@ -84,18 +88,42 @@ class DrainGate:
             await self.app(scope, receive, send)
             return
 
+        body = _Body(receive)
+
         async def send_and_leave(message: Message) -> None:
             if message["type"] == "http.response.start" and self.draining.has_begun:
+                await body.discard(self.body_s)
                 MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
         if scope["path"] in PROBED:
-            await self.app(scope, receive, send_and_leave)
+            await self.app(scope, body.receive, send_and_leave)
         elif self.draining.refuses:
             detail = "the service is about to end and takes no more questions; ask another one, or this one later"
             document = problem(ENDING, detail, scope["state"]["request_id"])
             refusal = problem_response(document, {"Retry-After": str(self.retry_after_s)})
-            await refusal(scope, receive, send_and_leave)
+            await refusal(scope, body.receive, send_and_leave)
         else:
             with self.draining.in_flight():
-                await self.app(scope, receive, send_and_leave)
+                await self.app(scope, body.receive, send_and_leave)
+
+
+class _Body:
+    """A request's body: whether all of it has come."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._ended = False
+
+    async def receive(self) -> Message:
+        """What comes next of it; then the client's leaving."""
+        message = await self._receive()
+        self._ended = not message.get("more_body", False)
+        return message
+
+    async def discard(self, seconds: float) -> None:
+        """Take what is still to come, as far as it comes in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._ended:
+                    await self.receive()

@@ -83,7 +83,9 @@ class _Server(uvicorn.Server):
         if self._draining.refuses and not self._has_closed_connections:
             self._has_closed_connections = True
             for connection in list(self.server_state.connections):
-                connection.shutdown()  # at once where it is idle, else after its response
+                has_asked = getattr(connection, "cycle", None) is not None
+                if has_asked:  # else its first request may be on the way: it is refused, and the connection closed then
+                    connection.shutdown()  # at once where it is idle, else after its response
         if self._draining.is_over:
             # What slow clients have not read yet may still leave.
             self.config.timeout_graceful_shutdown = math.ceil(self._draining.seconds_left) + _FORCED_END_S

@@ -153,6 +153,15 @@ def test_after_sigterm_a_running_answer_is_finished(patient_pair: Path, index: P
     assert logged(service, path="/generate", finished=True)
 
 
+def told(connection: socket.socket, body: bytes) -> bytes:
+    """All that a client receives whose body leaves later than its head; ConnectionResetError where it is cut off."""
+    head = f"POST /generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n"
+    connection.sendall(head.encode())
+    time.sleep(0.2)
+    connection.sendall(body)
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
 def test_after_sigterm_it_is_not_ready_at_once_and_says_so_to_new_questions_while_an_answer_runs(
     patient_pair: Path, index: Path, tmp_path: Path
 ) -> None:
@@ -173,6 +182,26 @@ def test_after_sigterm_it_is_not_ready_at_once_and_says_so_to_new_questions_whil
             assert (chat.status_code, chat.json()["error"]["code"]) == (503, "ending")
             assert next(lines)  # the answer still comes
         service.stop()  # nothing runs any more, so it does not wait for the rest of its drain
+
+
+def test_after_sigterm_whoever_has_connected_or_still_sends_is_told_so_and_not_cut_off(
+    patient_pair: Path, index: Path, tmp_path: Path
+) -> None:
+    with child_service(options(patient_pair, index, drain_s=200), tmp_path / "log") as service:
+        url = httpx.URL(service.wait_until_ready())
+        with (
+            httpx.stream("POST", f"{url}/generate", json=STREAM, timeout=60, trust_env=False) as reply,
+            socket.create_connection((url.host, url.port or 80), timeout=30) as early,
+        ):
+            lines = begun(reply)  # of an answer that holds the end up
+            os.kill(service.pid, signal.SIGTERM)
+            when_it_ends(str(url))
+            time.sleep(0.5)  # connections that are idle have been closed by then
+            assert b"HTTP/1.1 503" in told(early, json.dumps(SHORT).encode())
+            with socket.create_connection((url.host, url.port or 80), timeout=30) as late:
+                assert b"HTTP/1.1 503" in told(late, json.dumps(SHORT).encode() + b" " * 900_000)
+            assert next(lines)
+        service.stop()
 
 
 def test_before_it_refuses_it_gives_notice(patient_pair: Path, index: Path, tmp_path: Path) -> None:
