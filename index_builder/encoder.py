@@ -105,6 +105,9 @@ class ShardEncoder:
     def __init__(self, plan: EncoderPlan) -> None:
         self._plan = plan
         self._choose_device()
+        if plan.device == "cpu":
+            for name, capacity in FEW_PRIMITIVES.items():
+                os.environ.setdefault(name, capacity)
         self._embseq = load_embseq(plan.pair, device=plan.device, dtype=getattr(torch, plan.dtype))
 
     def run(self, jobs: Iterable[ShardJob], on_passages: OnPassages = lambda count: None) -> Generator[EncodedShard]:
@@ -178,11 +181,8 @@ def constant_memory(plan: EncoderPlan) -> Iterator[None]:
     """Compute without what keeps memory for each new shape of a batch, where there is another way.
 
     oneDNN keeps a primitive for each of the last thousand shapes: a hundred MB, and holes of hundreds among them. Half
-    precision needs it, so there it is to keep few; floats it computes 3 % faster at most.
+    precision needs it, where it keeps few (`FEW_PRIMITIVES`); floats it computes 3 % faster at most.
     """
-    if plan.device == "cpu":
-        for name, capacity in FEW_PRIMITIVES.items():
-            os.environ.setdefault(name, capacity)
     before = torch.backends.mkldnn.set_flags()[0]
     if plan.device == "cpu" and plan.dtype == "float32":
         torch.backends.mkldnn.set_flags(_enabled=False)

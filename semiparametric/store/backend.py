@@ -28,6 +28,10 @@ class Nearest(NamedTuple):
         """Whether every query has as many rows as it may have; `k` is at least 1."""
         return -1 not in self.rows[:, -1].tolist()
 
+    def numbered_from(self, start: int) -> "Nearest":
+        """The same results of a part whose first row is the row `start` of the whole."""
+        return Nearest(self.scores, np.where(self.rows < 0, -1, self.rows + start))
+
 
 def best_of(scores: NDArray[np.float32], rows: NDArray[np.int64], top_k: int) -> Nearest:
     """The best of what was found for each query, the lower row first among equals.

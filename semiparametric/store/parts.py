@@ -71,8 +71,7 @@ class Parts:
         return [(number, candidates) for number, candidates in enumerate(inside) if len(candidates)]
 
     def _search(self, number: int, queries: NDArray[np.float32], top_k: int, rows: NDArray[np.int64] | None) -> Nearest:
-        found = self.parts[number].search(queries, top_k, rows=rows)
-        return Nearest(found.scores, np.where(found.rows < 0, -1, found.rows + self._starts[number]))
+        return self.parts[number].search(queries, top_k, rows=rows).numbered_from(self._starts[number])
 
     def reconstruct(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The vectors of rows, in their order, `float32[n, d]`.

@@ -106,8 +106,7 @@ def search_parts(parts: Sequence[VectorIndex], queries: NDArray[np.float32], top
     """What all parts find together, with one value of the search setting."""
     found, start = [], 0
     for part in parts:
-        nearest = part.search(queries, top_k, effort=value)
-        found.append(Nearest(nearest.scores, np.where(nearest.rows < 0, -1, nearest.rows + start)))
+        found.append(part.search(queries, top_k, effort=value).numbered_from(start))
         start += len(part)
     return found[0] if len(found) == 1 else merged(found, top_k)
 
